@@ -1,0 +1,102 @@
+"""Exact integer arithmetic for prices, amounts and money: one multiply-divide, and conversions at the edges."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from numba import types
+from numba.extending import overload
+
+from twinstar_kit.kernel.errors import OrderError
+
+SNAP = 1e-9
+"""A float counts as lying on a grid when it is within this relative distance of it."""
+
+MAX_UNITS = 2**62
+"""Every product that is divided back into units must stay below this, so that int64 never wraps."""
+
+RATE_SCALE = 10**8
+"""Fees, slippage and ratios are integers in hundred-millionths."""
+
+
+def mul_div(a: int, b: int, divisor: int) -> int:
+    """`a * b // divisor` exactly, for non-negative factors, with a product of up to 126 bits.
+
+    Units: any. The quotient must be below 2**62 and the divisor at most 2**50; `fits` tells beforehand.
+
+    >>> mul_div(9_223_372_036_854_775_807, 10**8, 10**10)
+    92233720368547758
+    """
+    return a * b // divisor
+
+
+@overload(mul_div)
+def _mul_div_compiled(a: Any, b: Any, divisor: Any) -> Any:
+    if not all(isinstance(x, types.Integer) for x in (a, b, divisor)):
+        return None
+
+    def compiled(a: int, b: int, divisor: int) -> int:
+        # The float quotient is off by at most 2**11; the remainder of that guess is small, so it
+        # comes out right although both products wrap, and it corrects the guess exactly.
+        guess = types.int64(float(a) * float(b) / float(divisor))
+        remainder = a * b - guess * divisor
+        return guess + remainder // divisor
+
+    return compiled
+
+
+def fits(a: int, b: int, divisor: int) -> bool:
+    """Whether `mul_div(a, b, divisor)` stays inside its bounds.
+
+    >>> fits(10**18, 10**18, 10**8)
+    False
+    """
+    return float(a) * float(b) / float(divisor) < 4.6e18
+
+
+def to_decimal(value: str | int | float | Decimal) -> Decimal:
+    """`value` as a finite Decimal; a float is taken by its shortest decimal form.
+
+    >>> to_decimal(0.1)
+    Decimal('0.1')
+    """
+    try:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+    except InvalidOperation:
+        raise OrderError(f"{value!r} is not a number") from None
+    if not number.is_finite():
+        raise OrderError(f"{value!r} is not a finite number")
+    return number
+
+
+def to_units(value: str | int | float | Decimal, scale: int, step: int = 1, what: str = "value") -> int:
+    """`value` as a count of 10**-scale units, which must lie on a multiple of `step` units.
+
+    A value within 1e-9 (relative) of the grid is taken to lie on it; anything else raises OrderError.
+
+    >>> to_units("0.05", 2), to_units(61659.79, 2)
+    (5, 6165979)
+    """
+    number = to_decimal(value)
+    exact = number.scaleb(scale) / step
+    nearest = int(exact.to_integral_value())
+    if exact != nearest and abs(exact - nearest) > abs(exact) * Decimal(SNAP):
+        grid = Decimal(step).scaleb(-scale)
+        low = Decimal(int(exact) * step).scaleb(-scale)
+        raise OrderError(
+            f"{what} {number.normalize():f} is not a multiple of {grid.normalize():f}; "
+            f"the nearest are {low.normalize():f} and {(low + grid).normalize():f}"
+        )
+    if abs(nearest * step) >= MAX_UNITS:
+        raise OrderError(f"{what} {number:f} is too large for the kernel's integers")
+    return nearest * step
+
+
+def from_units(units: int, scale: int) -> Decimal:
+    """A count of 10**-scale units as an exact Decimal.
+
+    >>> from_units(-150, 2)
+    Decimal('-1.50')
+    """
+    return Decimal(int(units)).scaleb(-scale)
