@@ -151,6 +151,4 @@ def _mark(trade: np.void, left: int, instrument: Instrument, last_px: int | None
     if last_px is None:
         entered = int(trade["amount"])
         return int(trade["entry_money"]) * abs(left) // entered, float(trade["entry_px"]) * abs(left)
-    shift = instrument.price_scale + instrument.amount_scale - instrument.quote_scale
-    product = last_px * left * 10 ** max(-shift, 0)
-    return abs(product // 10 ** max(shift, 0)), float(last_px * abs(left))
+    return abs(last_px * left // instrument.money_divisor), float(last_px * abs(left))
