@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twinstar_kit.kernel.orders import EventKind
+
 if TYPE_CHECKING:
     from twinstar_kit.kernel.instruments import Instrument
 
@@ -50,6 +52,38 @@ price units (floats: they are reports). `open` is 1 for a position that is still
 """
 
 
+def fills(events: NDArray[np.void], instruments: Instrument | Sequence[Instrument]) -> NDArray[np.void]:
+    """Pick the fills out of a journal's records (`event_t`, any kinds, in order) as `fill_t` rows.
+
+    The notional is what the ledger posted: price times amount, rounded up for a purchase and down for a sale; the
+    fee is the record's own. Both are in money units of the instrument's quote.
+    """
+    filled = events[events["kind"] == EventKind.FILLED]
+    out = np.empty(len(filled), fill_t)
+    for name in ("ts_event", "order_id", "instrument", "side", "last_px", "last_qty"):
+        out[name] = filled[name]
+    out["fee"] = filled["amount"]
+    for j, instrument in enumerate(_listed(instruments)):
+        own = out["instrument"] == j
+        price, qty = out["last_px"][own], out["last_qty"][own]
+        out["gross"][own] = _notional(price, qty, instrument.money_divisor, out["side"][own] > 0)
+    return out
+
+
+def _listed(instruments: Instrument | Sequence[Instrument]) -> Sequence[Instrument]:
+    return instruments if isinstance(instruments, Sequence) else [instruments]
+
+
+def _notional(
+    price: NDArray[np.int64], qty: NDArray[np.int64], divisor: int, up: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """`price * qty / divisor`, exact although the product may pass 64 bits, as `kernel.money.mul_div` does it."""
+    guess = (price.astype(np.float64) * qty / divisor).astype(np.int64)
+    rest = price * qty - guess * divisor
+    floor = guess + rest // divisor
+    return floor + (up & (rest % divisor != 0))
+
+
 def trades(
     fills: NDArray[np.void],
     instruments: Instrument | Sequence[Instrument],
@@ -76,8 +110,8 @@ def trades(
     """
     if len(fills) == 0:
         return np.empty(0, trade_t)
-    listed = list(instruments) if isinstance(instruments, Sequence) else [instruments]
-    prices = list(last_px) if isinstance(last_px, Sequence) else [last_px] * len(listed)
+    listed = _listed(instruments)
+    prices = last_px if isinstance(last_px, Sequence) else [last_px] * len(listed)
     ends = int(fills["ts_event"][-1]) if last_ts is None else last_ts
     parts = []
     for j in np.unique(fills["instrument"]):
