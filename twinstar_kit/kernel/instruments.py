@@ -22,7 +22,7 @@ class Instrument:
 
     >>> btc = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.00001")
     >>> btc.price_units("61659.79"), btc.amount_units("0.5"), btc.money_units("100")
-    (6165979, 50000, 10000000000)
+    (6165979, 50000000, 10000000000)
     """
 
     symbol: str
@@ -75,8 +75,8 @@ class Instrument:
             if tick <= 0 or lot <= 0:
                 raise InstrumentError(f"{symbol}: tick and lot must be above zero")
             ps = _decimals(tick) if price_scale is None else price_scale
-            am = _decimals(lot) if amount_scale is None else amount_scale
-            qs = min(ps + am, default_scale(quote)) if quote_scale is None else quote_scale
+            qs = default_scale(quote) if quote_scale is None else quote_scale
+            am = max(_decimals(lot), qs - ps, 8 if lot < 1 else 0) if amount_scale is None else amount_scale
             return cls(
                 symbol, base, quote, exchange, ps, am, qs,
                 tick=to_units(tick, ps, what="tick"),

@@ -8,6 +8,7 @@ from typing import Any
 from numba import types
 from numba.extending import overload
 
+from twinstar_kit.jit import inlined
 from twinstar_kit.kernel.errors import OrderError
 
 SNAP = 1e-9
@@ -28,24 +29,41 @@ def mul_div(a: int, b: int, divisor: int) -> int:
     >>> mul_div(9_223_372_036_854_775_807, 10**8, 10**10)
     92233720368547758
     """
-    return a * b // divisor
+    return int(a) * int(b) // int(divisor)
 
 
-@overload(mul_div)
-def _mul_div_compiled(a: Any, b: Any, divisor: Any) -> Any:
-    if not all(isinstance(x, types.Integer) for x in (a, b, divisor)):
-        return None
+def mul_div_up(a: int, b: int, divisor: int) -> int:
+    """`a * b / divisor` rounded up, with the bounds of `mul_div`.
 
-    def compiled(a: int, b: int, divisor: int) -> int:
+    >>> mul_div_up(10, 10, 3)
+    34
+    """
+    return -(-int(a) * int(b) // int(divisor))
+
+
+@overload(mul_div, jit_options={"error_model": "python"})
+def _mul_div_compiled(a: int, b: int, divisor: int) -> Any:
+    def floor(a: int, b: int, divisor: int) -> Any:
         # The float quotient is off by at most 2**11; the remainder of that guess is small, so it
         # comes out right although both products wrap, and it corrects the guess exactly.
         guess = types.int64(float(a) * float(b) / float(divisor))
         remainder = a * b - guess * divisor
         return guess + remainder // divisor
 
-    return compiled
+    return floor
 
 
+@overload(mul_div_up, jit_options={"error_model": "python"})
+def _mul_div_up_compiled(a: int, b: int, divisor: int) -> Any:
+    def ceiling(a: int, b: int, divisor: int) -> Any:
+        guess = types.int64(float(a) * float(b) / float(divisor))
+        remainder = a * b - guess * divisor
+        return guess - (-remainder) // divisor
+
+    return ceiling
+
+
+@inlined
 def fits(a: int, b: int, divisor: int) -> bool:
     """Whether `mul_div(a, b, divisor)` stays inside its bounds.
 
