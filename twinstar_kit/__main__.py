@@ -1,0 +1,1 @@
+"""Makes `python -m twinstar_kit` the same as `twinstar`."""

@@ -1,0 +1,1 @@
+"""The `twinstar` command: a thin skin, every command calls one public function."""
