@@ -1,0 +1,155 @@
+"""What went into an engine, recorded in order: with the header it reproduces every event of the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinstar_kit.journal.errors import JournalDamaged
+from twinstar_kit.kernel.bars import DataDigest
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.records import canonical_json
+
+
+class InputKind(IntEnum):
+    """Kinds of input; the fields of `input_t.v` that each uses, in order.
+
+    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side. QUOTE: bid,
+    ask. PLACE: side, ord_type, order_qty, price, stop_px, trail, trail_rate, flags, link_id. CANCEL: order_id.
+    DEPOSIT: asset, amount. CLOSE_OUT: price.
+    """
+
+    BAR = 1
+    TRADE = 2
+    QUOTE = 3
+    PLACE = 10
+    CANCEL = 11
+    DEPOSIT = 12
+    CLOSE_OUT = 13
+
+
+MARKET_DATA = (InputKind.BAR, InputKind.TRADE, InputKind.QUOTE)
+
+input_t = np.dtype([("kind", "<i2"), ("instrument", "<i2"), ("reserved", "<i4"), ("ts", "<i8"), ("v", "<i8", (9,))])
+"""One input, 88 bytes, little-endian: `ts` is when it counts (UTC ms of the venue; a bar counts at its close)."""
+
+_HEAD = struct.Struct("<iiq")
+_ROWS = np.dtype(("<i8", (6,)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """A run of inputs: `rows`, int64 (n, 6) bars of one instrument and timeframe, or `mixed`, `input_t` (n,)."""
+
+    instrument: int
+    rows: npt.NDArray[np.int64] | None = None
+    mixed: npt.NDArray[np.void] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.rows is not None else len(self.mixed) if self.mixed is not None else 0
+
+    def pack(self) -> bytes:
+        """The bytes that are stored."""
+        if self.rows is not None:
+            return _HEAD.pack(InputKind.BAR, self.instrument, len(self.rows)) + np.ascontiguousarray(self.rows, "<i8").tobytes()
+        mixed = np.ascontiguousarray(self.mixed, input_t)
+        return _HEAD.pack(0, self.instrument, len(mixed)) + mixed.tobytes()
+
+    def records(self, timeframe_ms: int) -> npt.NDArray[np.void]:
+        """The inputs as `input_t`, whichever way they were stored."""
+        if self.mixed is not None:
+            return self.mixed
+        assert self.rows is not None
+        out = np.zeros(len(self.rows), input_t)
+        out["kind"], out["instrument"] = InputKind.BAR, self.instrument
+        out["ts"] = self.rows[:, 0] + timeframe_ms
+        out["v"][:, :6] = self.rows
+        out["v"][:, 6] = timeframe_ms
+        return out
+
+
+def pack_inputs(inputs: Iterable[Inputs]) -> bytes:
+    """Runs of inputs as one blob."""
+    return b"".join(run.pack() for run in inputs)
+
+
+def unpack_inputs(blob: bytes) -> list[Inputs]:
+    """The runs in a blob; JournalDamaged when it does not end where a run does."""
+    runs, at = [], 0
+    while at < len(blob):
+        if at + _HEAD.size > len(blob):
+            raise JournalDamaged("recorded inputs end inside a record")
+        kind, instrument, n = _HEAD.unpack_from(blob, at)
+        at += _HEAD.size
+        dtype = _ROWS if kind == InputKind.BAR else input_t
+        end = at + n * dtype.itemsize
+        if kind not in (0, InputKind.BAR) or n < 0 or end > len(blob):
+            raise JournalDamaged("recorded inputs end inside a record")
+        if kind == InputKind.BAR:
+            runs.append(Inputs(instrument, rows=np.frombuffer(blob, "<i8", n * 6, at).reshape(n, 6)))
+        else:
+            runs.append(Inputs(instrument, mixed=np.frombuffer(blob, input_t, n, at)))
+        at = end
+    return runs
+
+
+def record(kind: InputKind, instrument: int, ts: int, values: Sequence[int]) -> npt.NDArray[np.void]:
+    """One input as an array of shape (1,).
+
+    >>> record(InputKind.QUOTE, 0, 1_000, (99, 101))["v"][0, :2].tolist()
+    [99, 101]
+    """
+    out = np.zeros(1, input_t)
+    out["kind"], out["instrument"], out["ts"] = kind, instrument, ts
+    out["v"][0, : len(values)] = values
+    return out
+
+
+class InputDigest:
+    """The digest of the market data among inputs, the same however they were cut into runs.
+
+    A run over bars of one instrument has the digest of those `Bars`; anything else is hashed record by record.
+    """
+
+    def __init__(self, header: dict[str, Any]) -> None:
+        instruments = [Instrument.from_canonical(fields) for fields in header["instruments"]]
+        self._timeframe_ms = int(header["timeframe_ms"])
+        self._bars = (
+            DataDigest(instruments[0], self._timeframe_ms)
+            if header["granularity"] == "bars" and len(instruments) == 1
+            else None
+        )
+        self._hash = hashlib.sha256(canonical_json({"instruments": header["instruments"]}))
+        self.count = 0
+
+    def update(self, runs: Iterable[Inputs]) -> None:
+        """Take in runs of inputs; commands among them are left out, as they are events."""
+        for run in runs:
+            if self._bars is not None and run.rows is not None:
+                self._bars.update(run.rows)
+                self.count += len(run)
+            else:
+                records = run.records(self._timeframe_ms)
+                market = records[np.isin(records["kind"], MARKET_DATA)]
+                if self._bars is not None:
+                    self._bars.update(market["v"][:, :6])
+                else:
+                    self._hash.update(market.tobytes())
+                self.count += len(market)
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+        return self._bars.hexdigest() if self._bars is not None else self._hash.hexdigest()
+
+
+def iter_records(runs: Iterable[Inputs], timeframe_ms: int) -> Iterator[np.void]:
+    """Inputs one by one, in order."""
+    for run in runs:
+        yield from run.records(timeframe_ms)
