@@ -16,10 +16,14 @@ from typing import Any, TypeVar
 
 import numba
 import platformdirs
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 F = TypeVar("F", bound=Callable[..., Any])
 ROOT = Path(__file__).resolve().parent
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "python"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""Divisors are checked when an instrument loads, so no compiled function needs to test them again."""
 
 
 def cache_dir() -> Path:
@@ -57,3 +61,27 @@ def compiled(function: F) -> F:
 def inlined(function: F) -> F:
     """Compile `function` as a part of its callers; it has no cache of its own."""
     return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def hot(function: F) -> F:
+    """Like `inlined`, and forced into the caller: for what runs on every bar and is small.
+
+    A call that passes the kernel's arrays copies sixty words, which costs more than such a function does.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+@intrinsic
+def borrowed(typing: Any, array: Any) -> Any:
+    """The same array without its reference count: a loop over it then counts no references.
+
+    Sound only while somebody else holds the array, as a Python caller does for the length of the call.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = make_array(signature.args[0])(context, builder, args[0])
+        value.meminfo = cgutils.get_null_value(value.meminfo.type)
+        value.parent = cgutils.get_null_value(value.parent.type)
+        return value._getvalue()
+
+    return array(array), generate

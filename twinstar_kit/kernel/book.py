@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinstar_kit.jit import inlined
+from twinstar_kit.jit import hot, inlined
 from twinstar_kit.kernel.ledger import FREE, HELD, post
 from twinstar_kit.kernel.money import RATE_SCALE, fits, mul_div, mul_div_up
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason
@@ -25,7 +25,7 @@ TOO_MANY_ORDERS, NO_MARKET = int(Reason.TOO_MANY_ORDERS), int(Reason.NO_MARKET)
 POSITION_CLOSED = int(Reason.POSITION_CLOSED)
 
 
-@inlined
+@hot
 def position_of(inst: Any, ledger: Any, j: int) -> int:
     """The position of instrument `j` in amount units."""
     base = inst[j].base

@@ -56,5 +56,7 @@ in this record."""
 
 
 def new_context() -> np.ndarray:
-    """A context for one strategy, of shape (1,)."""
-    return np.zeros(1, context_t)
+    """A context for one strategy before its first bar, of shape (1,)."""
+    context = np.zeros(1, context_t)
+    context["index"] = -1
+    return context

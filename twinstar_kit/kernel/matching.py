@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinstar_kit.jit import inlined
+from twinstar_kit.jit import hot, inlined
 from twinstar_kit.kernel.book import (
     CLOSE_POSITION,
     INSUFFICIENT_BALANCE,
@@ -187,7 +187,7 @@ def travel(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, he
             follow(orders, k, there)
 
 
-@inlined
+@hot
 def follow(orders: Any, k: int, price: int) -> None:
     """Let the trailing stop in row `k` follow `price` if that is better than all before; mark the order as seen."""
     o = orders[k]
@@ -231,7 +231,7 @@ def walk(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, bars
     travel(state, inst, orders, ledger, out, j, second, bars[i, C])
 
 
-@inlined
+@hot
 def quiet(orders: Any, k: int, high: int, low: int) -> bool:
     """Whether a bar from `low` to `high` provably leaves the order in row `k` as it is, but for a trail that follows."""
     o = orders[k]
@@ -248,7 +248,7 @@ def quiet(orders: Any, k: int, high: int, low: int) -> bool:
     return False
 
 
-@inlined
+@hot
 def on_bar(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, bars: Any, i: int) -> None:
     """Let bar `i` of instrument `j` meet the open orders, and remember its close as the latest price.
 

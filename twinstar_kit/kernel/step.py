@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from twinstar_kit.jit import compiled, inlined
+from twinstar_kit.jit import compiled, hot, inlined
 from twinstar_kit.kernel.book import (
     CLOSE_POSITION,
     DORMANT,
@@ -54,14 +54,14 @@ INSTRUMENT = 0
 """A strategy trades instrument 0 of its engine."""
 
 
-@inlined
+@hot
 def has_room(state: Any, out: Any) -> bool:
     """Whether the event buffer can take whatever the next bar does; if not, drain it first."""
     s = state[0]
     return out.shape[0] - s.n_out > RECORDS_PER_ORDER * (s.n_orders + MAX_PROPOSALS)
 
 
-@inlined
+@hot
 def equity_of(inst: Any, ledger: Any, j: int) -> int:
     """Quote balance plus the position at the latest price, in money units."""
     m = inst[j]
@@ -70,7 +70,7 @@ def equity_of(inst: Any, ledger: Any, j: int) -> int:
     return cash + mul_div(position, m.last, m.divisor) if position > 0 else cash
 
 
-@inlined
+@hot
 def market_step(bars: Any, i: int, ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> None:
     """Let bar `i` meet the orders sent before it, then show the bar and the account to the strategy."""
     s = state[0]
@@ -109,7 +109,7 @@ def show_account(ctx: Any, inst: Any, ledger: Any) -> None:
     c.equity = equity_of(inst, ledger, INSTRUMENT) / m.money_one
 
 
-@inlined
+@hot
 def order_step(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> int:
     """Take the strategy's proposals through the risk gate to the venue; returns the equity in money units.
 
@@ -117,18 +117,25 @@ def order_step(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: A
     """
     c = ctx[0]
     if c.n_proposals > 0 or c.denied > 0:
-        before = state[0].seq
-        for p in range(c.n_proposals):
-            if not is_protective(c.p_kind[p]):
-                take_order(ctx, p, state, inst, orders, ledger, out)
-        for p in range(c.n_proposals):
-            if is_protective(c.p_kind[p]):
-                take_protection(ctx, p, state, inst, orders, ledger, out)
-        for _ in range(c.denied):
-            refuse(state, out, DENIED, TOO_MANY_PROPOSALS, INSTRUMENT, 0, 0, 0, 0, 0, 0, 0)
-        if state[0].seq != before:
-            show_account(ctx, inst, ledger)
+        take_proposals(ctx, state, inst, orders, ledger, out)
     return equity_of(inst, ledger, INSTRUMENT)
+
+
+@inlined
+def take_proposals(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> None:
+    """The rare part of `order_step`, apart so that the common part stays small enough to be inlined."""
+    c = ctx[0]
+    before = state[0].seq
+    for p in range(c.n_proposals):
+        if not is_protective(c.p_kind[p]):
+            take_order(ctx, p, state, inst, orders, ledger, out)
+    for p in range(c.n_proposals):
+        if is_protective(c.p_kind[p]):
+            take_protection(ctx, p, state, inst, orders, ledger, out)
+    for _ in range(c.denied):
+        refuse(state, out, DENIED, TOO_MANY_PROPOSALS, INSTRUMENT, 0, 0, 0, 0, 0, 0, 0)
+    if state[0].seq != before:
+        show_account(ctx, inst, ledger)
 
 
 @inlined
