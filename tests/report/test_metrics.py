@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from decimal import Decimal
 
@@ -76,7 +77,7 @@ def test_return_figures_agree_with_a_decimal_loop(seed: int) -> None:
     ts, equity = walk(40, seed)
     got = run(ts, equity)
     level = [Decimal(START), *(Decimal(int(x)) for x in equity[23::24])]
-    r = [b / a - 1 for a, b in zip(level, level[1:], strict=False)]
+    r = [b / a - 1 for a, b in itertools.pairwise(level)]
     n, mean = len(r), sum(r) / len(r)
     spread = (sum((x - mean) ** 2 for x in r) / (n - 1)).sqrt()
     down = (sum(min(x, Decimal(0)) ** 2 for x in r) / n).sqrt()
@@ -117,7 +118,9 @@ def test_trade_figures_agree_with_a_decimal_loop(seed: int) -> None:
     assert got["avg_trade"] == pytest.approx(float(sum(ret) / n), rel=1e-9)
     assert got["best_trade"] == pytest.approx(float(max(ret)), rel=1e-9)
     assert got["worst_trade"] == pytest.approx(float(min(ret)), rel=1e-9)
-    assert got["fees"] == pytest.approx(float(sum(Decimal(int(x)) for x in rows["fees"]) / 10**BTC.quote_scale), rel=1e-12)
+    assert got["fees"] == pytest.approx(
+        float(sum(Decimal(int(x)) for x in rows["fees"]) / 10**BTC.quote_scale), rel=1e-12
+    )
     held = sum(int(b) - int(a) for a, b in zip(rows["entry_ts"], rows["exit_ts"], strict=True))
     assert got["exposure"] == pytest.approx(held / (int(ts[-1]) - JANUARY), rel=1e-12)
 

@@ -15,7 +15,7 @@ from twinstar_kit.kernel.orders import EventKind
 from twinstar_kit.kernel.records import event_t
 from twinstar_kit.report import fill_t, fills, trade_t, trades
 
-BTC = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.00001")
+BTC = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.00001", amount_scale=5, quote_scale=7)
 LOOSE = Instrument.loose("BTC/USDT")
 
 
@@ -128,13 +128,20 @@ def test_any_sequence_agrees_with_the_slow_fold(rows: list[tuple[int, int, int]]
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(1, 2 * 10**15), st.integers(1, 10**11), st.sampled_from([1, -1])), max_size=20)
+    st.lists(
+        st.tuples(st.integers(1, 2 * 10**15), st.integers(1, 10**11), st.sampled_from([1, -1])), max_size=20
+    )
 )
 def test_the_notional_of_a_fill_is_exact_past_64_bits(rows: list[tuple[int, int, int]]) -> None:
     rows = [r for r in rows if r[0] * r[1] // LOOSE.money_divisor < 2**60]
     events = np.zeros(2 * len(rows), event_t)
     for i, (price, qty, side) in enumerate(rows):
-        for name, value in (("kind", EventKind.FILLED), ("side", side), ("last_px", price), ("last_qty", qty)):
+        for name, value in (
+            ("kind", EventKind.FILLED),
+            ("side", side),
+            ("last_px", price),
+            ("last_qty", qty),
+        ):
             events[2 * i][name] = value
         events[2 * i]["amount"] = i
         events[2 * i + 1]["kind"] = EventKind.POSTED

@@ -42,6 +42,7 @@ METRICS: dict[str, str] = {
 }
 """Every name that `metrics` returns, with its formula. r are daily returns, E daily equity, d a day."""
 
+
 def daily_equity(
     equity_ts: NDArray[np.int64], equity: NDArray[np.int64], start_equity: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -83,7 +84,7 @@ def metrics(
     the dictionary is plain JSON. Takes about 1 ms for 525,600 bars and 20,000 trades.
     """
     unit = 10.0**-instrument.quote_scale
-    days, values = daily_equity(equity_ts, equity, start_equity)
+    _days, values = daily_equity(equity_ts, equity, start_equity)
     out: dict[str, float | None] = {**_of_days(values), **_of_trades(trades, unit)}
     out["max_drawdown_intraday"] = _deepest(equity, start_equity)
     out["exposure"] = _exposure(equity_ts, trades, start_ts)

@@ -80,8 +80,8 @@ def _notional(
     """`price * qty / divisor`, exact although the product may pass 64 bits, as `kernel.money.mul_div` does it."""
     guess = (price.astype(np.float64) * qty / divisor).astype(np.int64)
     rest = price * qty - guess * divisor
-    floor = guess + rest // divisor
-    return floor + (up & (rest % divisor != 0))
+    out: NDArray[np.int64] = guess + rest // divisor + (up & (rest % divisor != 0))
+    return out
 
 
 def trades(
@@ -135,8 +135,10 @@ def _split_flips(f: NDArray[np.void]) -> NDArray[np.void]:
     out["last_qty"][closing] = np.abs(before[flips])
     for name in ("gross", "fee"):
         whole = [int(x) for x in f[name][flips]]
-        part = [w * abs(int(p)) // int(q) for w, p, q in
-                zip(whole, position[flips], f["last_qty"][flips], strict=True)]
+        part = [
+            w * abs(int(p)) // int(q)
+            for w, p, q in zip(whole, position[flips], f["last_qty"][flips], strict=True)
+        ]
         out[name][opening] = part
         out[name][closing] = np.array(whole) - np.array(part)
     return out
