@@ -108,7 +108,7 @@ def test_price_figure_marks_entries_and_exits_and_says_what_a_candle_is() -> Non
     _, _, rows = some_run(bars)
     figure = price_figure(bars, rows)
     assert figure.title.text == "BTC/USDT · 1h candles from 1m"
-    marks = next(s.data for s in sources(figure) if "entry_px" in s.data)
+    marks = max((s.data for s in sources(figure) if "entry_px" in s.data), key=lambda d: len(d["entry_ts"]))
     assert marks["entry_ts"].tolist() == rows["entry_ts"].tolist()
     assert marks["entry_px"][0] == pytest.approx(BTC.price(rows["entry_px"][0]))
     assert price_figure(some_bars(60, simulated=True)).title.text == "BTC/USDT · 1m candles · SIMULATED"
