@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,7 @@ from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account, post
 from twinstar_kit.kernel.models import FILLS, PATHS, Broker, rate_units
 from twinstar_kit.kernel.money import to_units
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason, Side, order_t
+from twinstar_kit.kernel.plain import as_kernel_sees
 from twinstar_kit.kernel.records import event_t
 from twinstar_kit.kernel.tables import instrument_t, note, state_t
 
@@ -37,7 +37,7 @@ def place(
 ) -> int:  # fmt: skip
     """Journal the command, check it, and accept or reject it; returns the order's id either way."""
     state[0].now = ts
-    note(state, out, PLACE, 0, j, side, ord_type, flags, 0, link_id, price, stop_px, qty, 0, trail + trail_rate)
+    note(state, out, PLACE, 0, j, side, ord_type, flags, 0, link_id, price + trail, stop_px, qty, 0, trail_rate)
     reason = book.refusal(state, inst, orders, ledger, j, side, ord_type, flags, qty, price, stop_px)
     if reason == 0 and ord_type == book.TRAILING_STOP and trail + trail_rate <= 0:
         reason = book.INVALID_PRICE
@@ -133,6 +133,8 @@ class Engine:
         self.orders = np.zeros(order_capacity, order_t)
         self.ledger = np.zeros((len(self.assets), N_ACCOUNTS), np.int64)
         self.out = np.zeros(buffer, event_t)
+        see = as_kernel_sees
+        self._arrays = (see(self.state), see(self.inst), see(self.orders), see(self.ledger), see(self.out))
         self._index = {m.symbol: j for j, m in enumerate(self.instruments)}
         self._load(timeframe_ms)
         for asset, amount in (balances or {}).items():
@@ -169,12 +171,7 @@ class Engine:
     @property
     def arrays(self) -> Arrays:
         """State, instruments, orders, ledger and event buffer, as the compiled functions take them."""
-        arrays = (self.state, self.inst, self.orders, self.ledger, self.out)
-        if numba.config.DISABLE_JIT:
-            # without numba a field of a record is an attribute only on a recarray
-            views = [a.view(np.recarray) if a.dtype.names else a for a in arrays]
-            return (views[0], views[1], views[2], views[3], views[4])
-        return arrays
+        return self._arrays
 
     def index_of(self, symbol: str) -> int:
         """Where `symbol` stands in the engine's table; InstrumentError when it does not."""

@@ -39,7 +39,8 @@ event_t = np.dtype(
 `kind`, `reason`, `side`, `ord_type` and `flags` are the enums of `orders`; `instrument` and `asset` index the
 engine's tables; prices are price units, quantities amount units. On POSTED records `amount` money units of
 `asset` went from account `debit` to account `credit` (see `ledger.Account`). On FILLED records `amount` is the
-fee, in quote units, and `flags` is 1 for a maker. `ts_event` is UTC milliseconds of the venue."""
+fee, in quote units, and `flags` is 1 for a maker. On PROPOSED and PLACE records of a trailing stop `price` is the
+distance and `amount` the distance as a rate; a PROPOSED record with side 0 withdraws all orders. `ts_event` is UTC milliseconds of the venue."""
 
 KERNEL_VERSION = 1
 """Raised whenever the same inputs would give other records."""

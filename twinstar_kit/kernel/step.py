@@ -180,7 +180,7 @@ def take_order(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger: Any
     m = inst[INSTRUMENT]
     kind = c.p_kind[p]
     if kind == CANCEL:
-        note(state, out, PROPOSED, kind, INSTRUMENT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        note(state, out, PROPOSED, OK, INSTRUMENT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         while state[0].n_orders > 0:
             cancel_row(state, inst, orders, ledger, out, 0, REQUESTED)
         return
@@ -198,7 +198,7 @@ def take_order(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger: Any
         qty = default_qty(state, inst, ledger, price if ord_type == LIMIT else stop_px if ord_type == STOP else m.last)
     else:
         qty = to_lots(amount, m.amount_one, m.lot)
-    note(state, out, PROPOSED, kind, INSTRUMENT, side, ord_type, flags, 0, 0, price, stop_px, qty, 0, 0)
+    note(state, out, PROPOSED, OK, INSTRUMENT, side, ord_type, flags, 0, 0, price, stop_px, qty, 0, 0)
     reason = refusal(state, inst, orders, ledger, INSTRUMENT, side, ord_type, flags, qty, price, stop_px)
     if reason == OK and side < 0 and position_of(inst, ledger, INSTRUMENT) < m.lot:
         reason = NO_POSITION
@@ -227,7 +227,7 @@ def take_protection(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger
     elif level > 0.0 and level < 1.0:
         rate = int(math.floor(level * RATE_SCALE + 0.5))
     flags = REDUCE_ONLY | CLOSE_POSITION
-    note(state, out, PROPOSED, kind, INSTRUMENT, -1, ord_type, flags, 0, 0, trail, stop_px, 0, 0, rate)
+    note(state, out, PROPOSED, OK, INSTRUMENT, -1, ord_type, flags, 0, 0, trail, stop_px, 0, 0, rate)
     for k in range(s.n_orders):
         o = orders[k]
         if o.ord_type == ord_type and o.flags & CLOSE_POSITION:
