@@ -41,10 +41,14 @@ def floors() -> bool:
             continue
         holds = measured >= floor
         good &= holds
-        print(f"coverage {folder:<24}{measured:6.1f} %  floor {floor:.0f} %  {'holds' if holds else 'BROKEN'}")
+        print(
+            f"coverage {folder:<24}{measured:6.1f} %  floor {floor:.0f} %  {'holds' if holds else 'BROKEN'}"
+        )
     if not good:
         subprocess.run([*coverage, "report"], cwd=ROOT, check=False)
-        print("error: coverage is below its floor; the lines without a test are listed above", file=sys.stderr)
+        print(
+            "error: coverage is below its floor; the lines without a test are listed above", file=sys.stderr
+        )
     return good
 
 

@@ -11,7 +11,19 @@ import pytest
 
 import twinstar_kit
 
-HEAVY = ("numba", "pandas", "polars", "pyarrow", "bokeh", "panel", "ccxt", "vectorbt", "IPython", "rich", "pydantic")
+HEAVY = (
+    "numba",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "bokeh",
+    "panel",
+    "ccxt",
+    "vectorbt",
+    "IPython",
+    "rich",
+    "pydantic",
+)
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

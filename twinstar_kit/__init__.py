@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twinstar_kit.feeds import SimulatedMarket, load_bars
+    from twinstar_kit.session import backtest, paper, parity
+    from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
+    from twinstar_kit.terminal import Terminal
+    from twinstar_kit.venues import VirtualExchange
 
 __version__ = "0.1.0"
 
@@ -21,7 +28,20 @@ _HOMES = {
     "Terminal": "terminal",
 }
 
-__all__ = [*_HOMES, "__version__"]
+__all__ = [
+    "Indicator",
+    "Param",
+    "SimulatedMarket",
+    "Strategy",
+    "Terminal",
+    "VirtualExchange",
+    "__version__",
+    "backtest",
+    "indicators",
+    "load_bars",
+    "paper",
+    "parity",
+]
 
 
 def __getattr__(name: str) -> Any:

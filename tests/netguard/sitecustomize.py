@@ -20,10 +20,15 @@ def _is_local(host: object) -> bool:
     if host is None or not isinstance(host, str):
         return host is None
     name = host.strip("[]").split("%")[0].lower()
-    return (
-        name in {"", "localhost", "localhost.localdomain", "::", "::1", "0.0.0.0", socket.gethostname().lower()}
-        or name.startswith(("127.", "::ffff:127."))
-    )
+    return name in {
+        "",
+        "localhost",
+        "localhost.localdomain",
+        "::",
+        "::1",
+        "0.0.0.0",
+        socket.gethostname().lower(),
+    } or name.startswith(("127.", "::ffff:127."))
 
 
 def _guard(event: str, args: tuple[Any, ...]) -> None:

@@ -1,1 +1,49 @@
-"""The `twinstar` command: a thin skin, every command calls one public function."""
+"""The `twinstar` command: a thin skin, every command calls one public function of the package that owns the work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 success, 1 a check does not hold, 2 bad input with one line that says why."""
+    from typer.exceptions import TyperException
+
+    from twinstar_kit.cli.app import app
+    from twinstar_kit.kernel.errors import TwinStarError
+
+    try:
+        code = app(args=arguments, prog_name="twinstar", standalone_mode=False)
+    except TwinStarError as error:
+        _refuse(str(error))
+    except TyperException as error:
+        _misused(error.format_message(), getattr(error, "ctx", None))
+    except BrokenPipeError:
+        # the reader of a pipe left, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _refuse(f"{error.strerror or error}{where}")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(message: str, context: Any) -> NoReturn:
+    if message.startswith("Usage:"):
+        # a group without a command: its help is the answer
+        print(message)
+        sys.exit(2)
+    command = context.command_path if context else "twinstar"
+    _refuse(f"{message.rstrip('.')} (see {command} --help)")
+
+
+def _refuse(message: str) -> NoReturn:
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)

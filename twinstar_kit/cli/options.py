@@ -1,0 +1,52 @@
+"""Options and arguments that several commands share, with one wording."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _use_home(home: Path | None) -> Path | None:
+    """Put the choice where this process and those it starts look for it."""
+    if home is not None:
+        os.environ["TWINSTAR_HOME"] = str(home.expanduser().absolute())
+    return home
+
+
+StrategyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STRATEGY",
+        help="A name of the starter kit (breakout, sma_cross) or path/to/file.py:ClassName.",
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A strategy parameter; a broker setting (fee_maker, fee_taker, slippage_bps, fill, path, start_balance, "
+        "amount, close_at_end); the window (since, until); or the instrument (tick, lot). May be repeated.",
+    ),
+]
+Exchange = Annotated[str | None, typer.Option(metavar="NAME", help="The exchange that the bars come from.")]
+Symbol = Annotated[
+    str | None, typer.Option(metavar="SYMBOL", help="As ccxt writes it: BTC/USDT (BTCUSDT is accepted).")
+]
+Timeframe = Annotated[
+    str | None, typer.Option(metavar="15m", help="Length of a bar; longer than the data's resamples it.")
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of accounts, sessions and runs (else TWINSTAR_HOME, else the platform's data folder).",
+        callback=_use_home,
+        is_eager=True,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
