@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from twinstar_kit.feeds.clock import Clock, ManualClock
 from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
@@ -32,12 +33,6 @@ DEFAULT_BALANCES: Mapping[str, Number] = {"USDT": 100_000, "KRW": 100_000_000}
 MINUTE_MS = 60_000
 CHUNK_MS = 1_440 * MINUTE_MS
 ORDER_CAPACITY = 256
-
-
-class Clock(Protocol):
-    """Anything that tells the time in UTC milliseconds."""
-
-    def milliseconds(self) -> int: ...
 
 
 class MarketData(Protocol):
@@ -167,6 +162,27 @@ class VirtualVenue:
             **self.engine.header(),
         }
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the account is read-only, or None."""
+        return self._failure
+
+    @property
+    def label(self) -> str:
+        """What kind of market and money this is, in a few words."""
+        return f"{'SIMULATED' if self.feed.simulated else 'REPLAY'} market ({self.feed.spec}), PAPER money"
+
+    @property
+    def standing(self) -> bool:
+        """Whether time passes only when it is advanced."""
+        return isinstance(self.clock, ManualClock)
+
+    def close(self) -> None:
+        """Close the journal, if it is the venue's to close."""
+        closing = getattr(self.journal, "close", None)
+        if closing is not None:
+            closing()
+
     # -- time ---------------------------------------------------------------------------------------------
 
     def now(self) -> int:
@@ -183,9 +199,11 @@ class VirtualVenue:
             now = self.now()
             if ts < now:
                 raise UsageError(f"the venue's time is {now} already; it cannot go back to {ts}")
-            self._offset_ms += int(ts) - now
-            self.catch_up()
-            return self.now()
+            if isinstance(self.clock, ManualClock):
+                self.clock.advance(int(ts) - now)
+            else:
+                self._offset_ms += int(ts) - now
+            return self.catch_up()
 
     def catch_up(self) -> int:
         """Let everything that has happened in the market meet the open orders; returns the venue's time."""

@@ -1,0 +1,391 @@
+"""Market data of the virtual exchange in ccxt's structures. Nothing here shows what lies after the venue's now."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import ccxt
+import numpy as np
+import numpy.typing as npt
+
+from twinstar_kit.kernel.bars import parse_timeframe
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.money import MAX_UNITS, from_units
+from twinstar_kit.venues.core import VirtualVenue
+from twinstar_kit.venues.description import TIMEFRAMES
+from twinstar_kit.venues.refusals import plain, spoken
+
+FIAT = {"KRW", "USD", "EUR", "JPY"}
+DEFAULT_BARS, DEFAULT_TRADES, DEFAULT_LEVELS = 500, 500, 10
+MINUTE_MS = 60_000
+
+
+class MarketFace:
+    """Public methods; a mixin for classes of ccxt.
+
+    It needs `venue` and calls nothing of ccxt that an asynchronous class would have to await.
+    """
+
+    venue: VirtualVenue
+
+    def ready(self: Any) -> None:
+        """Load markets and currencies, which are at hand."""
+        if not self.markets:
+            self.set_markets(self.fetch_markets(), self.fetch_currencies())
+
+    def supported(self: Any, method: str, params: dict[str, Any], *names: str) -> None:
+        """NotSupported for a parameter that would change nothing: none is dropped in silence."""
+        for name, value in params.items():
+            if name not in names and value is not None:
+                known = f"it knows {', '.join(names)}" if names else "it has none"
+                raise ccxt.NotSupported(f"{self.id} {method}() does not support the parameter {name!r}; {known}")
+
+    def market(self: Any, symbol: str) -> Any:
+        """A market by its symbol, or by its id such as BTCUSDT; BadSymbol with a suggestion."""
+        self.ready()
+        if not isinstance(symbol, str):
+            raise ccxt.ArgumentsRequired(f"{self.id} needs a symbol such as {self.symbols[0]}, not {symbol!r}")
+        found = self.markets.get(symbol) or (self.markets_by_id.get(symbol) or [None])[0]
+        if found is None:
+            near = difflib.get_close_matches(symbol.upper().split(":")[0], self.symbols, 1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.symbols[:4])} ..."
+            raise ccxt.BadSymbol(f"{self.id} does not have the market {symbol!r}; {hint}")
+        return found
+
+    def instrument(self: Any, symbol: str) -> Instrument:
+        """The kernel's instrument of a market."""
+        return self.venue.instruments[self.market(symbol)["symbol"]]  # type: ignore[no-any-return]
+
+    # -- the venue ----------------------------------------------------------------------------------------
+
+    def fetch_markets(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """The markets of the feed: spot, with precision, limits and fees."""
+        self.supported("fetchMarkets", params or {})
+        return [self.parse_instrument(m) for m in self.venue.instruments.values()]
+
+    def parse_instrument(self: Any, m: Instrument) -> Any:
+        """A market structure from an instrument."""
+        return self.safe_market_structure(
+            {
+                "id": m.base + m.quote,
+                "symbol": m.symbol,
+                "base": m.base,
+                "quote": m.quote,
+                "baseId": m.base,
+                "quoteId": m.quote,
+                "active": True,
+                "type": "spot",
+                "spot": True,
+                "margin": False,
+                "contract": False,
+                "taker": float(self.venue.broker.fee_taker),
+                "maker": float(self.venue.broker.fee_maker),
+                "precision": {
+                    "amount": float(from_units(m.lot, m.amount_scale)),
+                    "price": float(from_units(m.tick, m.price_scale)),
+                    "cost": float(from_units(1, m.quote_scale)),
+                    "base": float(from_units(1, m.amount_scale)),
+                    "quote": float(from_units(1, m.quote_scale)),
+                },
+                "limits": {
+                    "leverage": {"min": None, "max": None},
+                    "amount": {
+                        "min": float(from_units(max(m.min_amount, m.lot), m.amount_scale)),
+                        "max": float(from_units(m.max_amount, m.amount_scale)) if m.max_amount < MAX_UNITS else None,
+                    },
+                    "price": {"min": float(from_units(m.tick, m.price_scale)), "max": None},
+                    "cost": {"min": float(from_units(m.min_notional, m.quote_scale)), "max": None},
+                },
+                "marginModes": {"cross": False, "isolated": False},
+                "info": {**m.canonical(), "simulated": self.venue.feed.simulated},
+            }
+        )
+
+    def fetch_currencies(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """Every asset that is traded here. `deposit` and `withdraw` mean play money: accounts can be funded."""
+        self.supported("fetchCurrencies", params or {})
+        return {
+            code: self.safe_currency_structure(
+                {
+                    "id": code,
+                    "code": code,
+                    "name": code,
+                    "type": "fiat" if code in FIAT else "crypto",
+                    "active": True,
+                    "deposit": True,
+                    "withdraw": True,
+                    "fee": None,
+                    "precision": float(from_units(1, scale)),
+                    "limits": {
+                        "amount": {"min": None, "max": None},
+                        "withdraw": {"min": None, "max": None},
+                        "deposit": {"min": None, "max": None},
+                    },
+                    "networks": {},
+                    "info": {"code": code, "decimals": scale, "paper": True},
+                }
+            )
+            for code, scale in self.venue.blotter.scales.items()
+        }
+
+    def fetch_time(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """The venue's time in UTC milliseconds."""
+        self.supported("fetchTime", params or {})
+        return self.venue.catch_up()
+
+    def fetch_status(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """Always ok unless the journal failed; `info` says what kind of market this is."""
+        self.supported("fetchStatus", params or {})
+        now = self.venue.catch_up()
+        failure = self.venue.failure
+        return {
+            "status": "error" if failure else "ok",
+            "updated": now,
+            "eta": None,
+            "url": None,
+            "info": {
+                "paper": True,
+                "simulated": self.venue.feed.simulated,
+                "feed": self.venue.feed.spec,
+                "failure": str(failure) if failure else None,
+            },
+        }
+
+    def fetch_trading_fee(self: Any, symbol: str, params: dict[str, Any] | None = None) -> Any:
+        """Maker and taker rates of one market."""
+        self.supported("fetchTradingFee", params or {})
+        market = self.market(symbol)
+        return {
+            "info": self.venue.broker.canonical(),
+            "symbol": market["symbol"],
+            "maker": market["maker"],
+            "taker": market["taker"],
+            "percentage": True,
+            "tierBased": False,
+        }
+
+    def fetch_trading_fees(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """Maker and taker rates of all markets."""
+        self.supported("fetchTradingFees", params or {})
+        self.ready()
+        return {symbol: MarketFace.fetch_trading_fee(self, symbol) for symbol in self.symbols}
+
+    # -- prices -------------------------------------------------------------------------------------------
+
+    def fetch_ticker(self: Any, symbol: str, params: dict[str, Any] | None = None) -> Any:
+        """The last 24 hours of one market and its best quotes."""
+        self.supported("fetchTicker", params or {})
+        tickers = MarketFace.fetch_tickers(self, [symbol])
+        if not tickers:
+            raise ccxt.MarketClosed(f"{self.id} {symbol}: there is no market data yet at this time; advance the venue")
+        return next(iter(tickers.values()))
+
+    def fetch_tickers(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+        """The last 24 hours and the best quotes of many markets, by symbol."""
+        self.supported("fetchTickers", params or {})
+        now, chosen = self._chosen(symbols)
+        with spoken():
+            day = self.venue.feed.tickers(now)
+        numbers = {symbol: n for n, symbol in enumerate(self.venue.instruments)}
+        rows = {symbol: day[numbers[symbol]] for symbol in chosen}
+        return {symbol: self.parse_ticker_row(symbol, row, now) for symbol, row in rows.items() if row["last"]}
+
+    def parse_ticker_row(self: Any, symbol: str, row: Any, now: int) -> Any:
+        """A ticker structure from a record of the feed."""
+        m = self.venue.instruments[symbol]
+
+        def price(name: str) -> str | None:
+            units = int(row[name])
+            return plain(from_units(units, m.price_scale)) if units or name == "change" else None
+
+        def amount(name: str) -> str | None:
+            return plain(from_units(int(row[name]), m.amount_scale)) if row[name] else None
+
+        return self.safe_ticker(
+            {
+                "symbol": symbol,
+                "timestamp": now,
+                "datetime": self.iso8601(now),
+                "high": price("high"),
+                "low": price("low"),
+                "bid": price("bid"),
+                "bidVolume": amount("bid_amount"),
+                "ask": price("ask"),
+                "askVolume": amount("ask_amount"),
+                "open": price("open24h"),
+                "close": price("last"),
+                "last": price("last"),
+                "change": price("change"),
+                "percentage": float(row["percentage"]),
+                "baseVolume": float(row["volume"]),
+                "quoteVolume": float(row["quote_volume"]),
+                "info": {
+                    "simulated": self.venue.feed.simulated,
+                    **{name: row[name].item() for name in row.dtype.names},
+                },
+            },
+            self.markets[symbol],
+        )
+
+    def fetch_bids_asks(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+        """The best quotes of many markets, by symbol, as tickers."""
+        self.supported("fetchBidsAsks", params or {})
+        return MarketFace.fetch_tickers(self, symbols)
+
+    def fetch_last_prices(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+        """The last price of many markets, by symbol."""
+        self.supported("fetchLastPrices", params or {})
+        tickers = MarketFace.fetch_tickers(self, symbols)
+        return {
+            symbol: {
+                "symbol": symbol,
+                "timestamp": ticker["timestamp"],
+                "datetime": ticker["datetime"],
+                "price": ticker["last"],
+                "side": None,
+                "info": ticker["info"],
+            }
+            for symbol, ticker in tickers.items()
+        }
+
+    def fetch_order_book(self: Any, symbol: str, limit: int | None = None, params: dict[str, Any] | None = None) -> Any:
+        """Bids and asks, `limit` levels a side (10 by default)."""
+        self.supported("fetchOrderBook", params or {})
+        m, now = self.instrument(symbol), self.venue.catch_up()
+        with spoken():
+            bids, asks = self.venue.feed.book(m.symbol, now, limit or DEFAULT_LEVELS)
+        return {
+            "symbol": m.symbol,
+            "bids": _levels(m, bids),
+            "asks": _levels(m, asks),
+            "timestamp": now,
+            "datetime": self.iso8601(now),
+            "nonce": None,
+        }
+
+    def fetch_order_books(
+        self: Any, symbols: list[str] | None = None, limit: int | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
+        """The order books of many markets, by symbol."""
+        self.supported("fetchOrderBooks", params or {})
+        return {symbol: MarketFace.fetch_order_book(self, symbol, limit) for symbol in self._chosen(symbols)[1]}
+
+    def _chosen(self: Any, symbols: list[str] | None) -> tuple[int, list[str]]:
+        self.ready()
+        if isinstance(symbols, str):
+            raise ccxt.BadRequest(f"{self.id} wants a list of symbols, such as [{symbols!r}]")
+        chosen = self.symbols if symbols is None else [self.market(symbol)["symbol"] for symbol in symbols]
+        return self.venue.catch_up(), chosen
+
+    # -- history ------------------------------------------------------------------------------------------
+
+    def fetch_ohlcv(
+        self: Any, symbol: str, timeframe: str = "1m", since: int | None = None, limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """Bars as [timestamp, open, high, low, close, volume], ascending; the last may be unfinished.
+
+        The first `limit` bars that open at or after `since`, or the latest `limit` (500 by default). `until` in
+        `params` ends them (UTC milliseconds, exclusive).
+        """
+        self.supported("fetchOHLCV", params or {}, "until")
+        m, now = self.instrument(symbol), self.venue.catch_up()
+        if timeframe not in TIMEFRAMES:
+            raise ccxt.BadRequest(f"{self.id} has no timeframe {timeframe!r}; it has {', '.join(TIMEFRAMES)}")
+        limit, step = self._limit(limit, DEFAULT_BARS), parse_timeframe(timeframe)
+        until = min(int((params or {}).get("until") or now + 1), now + 1)
+        with spoken():
+            rows = _bars(self.venue.feed, m.symbol, step, since, limit, until, now)
+        return _floats(m, rows)
+
+    def fetch_trades(
+        self: Any, symbol: str, since: int | None = None, limit: int | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
+        """Public trades, ascending: the first `limit` at or after `since`, or the latest `limit` (500 by default)."""
+        self.supported("fetchTrades", params or {}, "until")
+        m, now = self.instrument(symbol), self.venue.catch_up()
+        until = min(int((params or {}).get("until") or now + 1), now + 1)
+        with spoken():
+            rows = _trades(self.venue.feed, m.symbol, since, self._limit(limit, DEFAULT_TRADES), until)
+        made_up = "trades" in getattr(self.venue.feed, "synthetic", ())
+        info = {"simulated": self.venue.feed.simulated, "synthetic": made_up}
+        return [
+            {
+                "id": str(id_),
+                "timestamp": ts,
+                "datetime": self.iso8601(ts),
+                "symbol": m.symbol,
+                "order": None,
+                "type": None,
+                "side": "buy" if side > 0 else "sell",
+                "takerOrMaker": None,
+                "price": m.price(price),
+                "amount": m.amount(amount),
+                "cost": float(from_units(price * amount, m.price_scale + m.amount_scale)),
+                "fee": {"cost": None, "currency": None},
+                "fees": [],
+                "info": {"id": id_, **info},
+            }
+            for ts, price, amount, side, id_ in rows.tolist()
+        ]
+
+    def _limit(self: Any, limit: int | None, default: int) -> int:
+        if limit is None:
+            return default
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ccxt.BadRequest(f"{self.id}: limit must be a whole number above zero, not {limit!r}")
+        return limit
+
+
+def _levels(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[float]]:
+    return [[m.price(price), m.amount(amount)] for price, amount in rows.tolist()]
+
+
+def _floats(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
+    """Rows of `Bars.rows` as ccxt's lists, each number the nearest float to its decimal."""
+    price, amount = float(10**m.price_scale), float(10**m.amount_scale)
+    columns = [rows[:, 0].tolist(), *((rows[:, c] / price).tolist() for c in range(1, 5)), (rows[:, 5] / amount).tolist()]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _bars(
+    feed: Any, symbol: str, step: int, since: int | None, limit: int, until: int, now: int
+) -> npt.NDArray[np.int64]:
+    """At most `limit` bars that open before `until`, the forming one included."""
+    from twinstar_kit.feeds.resample import ceil_time, floor_time
+
+    begin, forming_at = feed.span()[0], floor_time(now, step)
+    complete_until = min(until, forming_at)
+    forming = feed.forming_bar(symbol, now, step) if forming_at < until else None
+    tail = [np.asarray(forming).reshape(1, 6)] if forming is not None and (since is None or forming[0] >= since) else []
+    if since is None:
+        wanted = limit - len(tail)
+        at = max(begin, floor_time(until - 1, step) - wanted * step)
+        rows = feed.bars(symbol, at, complete_until, step).rows[-wanted:] if wanted else np.empty((0, 6), np.int64)
+        return np.concatenate([rows, *tail])
+    at, span, parts, count = ceil_time(max(since, floor_time(begin, step)), step), limit * step, [], 0
+    while at < complete_until and count < limit:
+        rows = feed.bars(symbol, at, min(at + span, complete_until), step).rows
+        parts.append(rows)
+        at, span, count = at + span, span * 2, count + len(rows)
+    return np.concatenate([np.empty((0, 6), np.int64), *parts, *tail])[:limit]
+
+
+def _trades(feed: Any, symbol: str, since: int | None, limit: int, until: int) -> npt.NDArray[np.void]:
+    """At most `limit` trades before `until`: the first ones at or after `since`, or the last ones."""
+    begin, span = feed.span()[0], max(1, limit // 32) * MINUTE_MS
+    if since is None:
+        end = until
+        parts = [feed.trades(symbol, max(begin, end - span), end)]
+        while sum(map(len, parts)) < limit and end - span > begin:
+            end, span = end - span, span * 2
+            parts.insert(0, feed.trades(symbol, max(begin, end - span), end))
+        return np.concatenate(parts)[-limit:]
+    at = max(since, begin)
+    parts = [feed.trades(symbol, at, min(at + span, until))]
+    while sum(map(len, parts)) < limit and at + span < until:
+        at, span = at + span, span * 2
+        parts.append(feed.trades(symbol, at, min(at + span, until)))
+    return np.concatenate(parts)[:limit]
+
