@@ -18,14 +18,21 @@ from twinstar_kit.kernel.step import market_step_entry, order_step_entry
 
 BTC = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.001", min_amount="0.001", min_notional="5")
 MINUTE = 60_000
-TYPES = {"market": OrdType.MARKET, "limit": OrdType.LIMIT, "stop": OrdType.STOP, "trail": OrdType.TRAILING_STOP}
+TYPES = {
+    "market": OrdType.MARKET,
+    "limit": OrdType.LIMIT,
+    "stop": OrdType.STOP,
+    "trail": OrdType.TRAILING_STOP,
+}
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 
 
 class Desk:
     """An engine on BTC/USDT that is fed and read in decimals; it checks the ledger after every call."""
 
-    def __init__(self, balances: dict[str, Any] | None = None, instrument: Instrument = BTC, **broker: Any) -> None:
+    def __init__(
+        self, balances: dict[str, Any] | None = None, instrument: Instrument = BTC, **broker: Any
+    ) -> None:
         self.m = instrument
         self.engine = Engine([instrument], Broker(**broker), balances or {"USDT": 100_000})
         self.events: list[Any] = []
@@ -46,7 +53,16 @@ class Desk:
         self._drain()
         return self
 
-    def send(self, side: str, kind: str, amount: Any, price: Any = None, trail: Any = None, rate: float = 0, **flags: Any) -> int:
+    def send(
+        self,
+        side: str,
+        kind: str,
+        amount: Any,
+        price: Any = None,
+        trail: Any = None,
+        rate: float = 0,
+        **flags: Any,
+    ) -> int:
         p = 0 if price is None else self.m.price_units(price)
         order_id = self.engine.submit(
             self.ts, 0, SIDES[side], TYPES[kind], self.m.amount_units(amount),
@@ -80,7 +96,11 @@ class Desk:
 
     def fills(self, events: list[Any]) -> list[tuple[str, Decimal, Decimal]]:
         return [
-            (Side(e["side"]).name.lower(), self.price(e["last_px"]), Decimal(int(e["last_qty"])).scaleb(-self.m.amount_scale))
+            (
+                Side(e["side"]).name.lower(),
+                self.price(e["last_px"]),
+                Decimal(int(e["last_qty"])).scaleb(-self.m.amount_scale),
+            )
             for e in events
             if e["kind"] == EventKind.FILLED
         ]
@@ -111,7 +131,9 @@ class Floor(Desk):
         super().__init__(*args, **kwargs)
         self.ctx = new_context()
 
-    def step(self, ohlc: tuple[Any, ...], *proposals: tuple[Proposal, float, float]) -> list[tuple[str, Decimal, Decimal]]:
+    def step(
+        self, ohlc: tuple[Any, ...], *proposals: tuple[Proposal, float, float]
+    ) -> list[tuple[str, Decimal, Decimal]]:
         """One bar, then proposals as (kind, amount, price); returns all fills of the step."""
         row = np.array([[self.ts, *(self.m.price_units(x) for x in ohlc), 1000]], np.int64)
         market_step_entry(row, 0, as_kernel_sees(self.ctx), *self.engine.arrays)

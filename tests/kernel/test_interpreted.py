@@ -11,8 +11,8 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-
 from kernel.builders import Floor
+
 from twinstar_kit.kernel.context import Proposal
 
 HERE = Path(__file__).parent
@@ -57,5 +57,7 @@ def test_every_scenario_holds_without_numba() -> None:
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
     files = [str(HERE / name) for name in ("test_matching.py", "test_values.py", "test_invariants.py")]
-    run = subprocess.run([*command, *files], env=env, capture_output=True, text=True, check=False, cwd=HERE.parent.parent)
+    run = subprocess.run(
+        [*command, *files], env=env, capture_output=True, text=True, check=False, cwd=HERE.parent.parent
+    )
     assert run.returncode == 0, run.stdout[-3000:]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numba
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from kernel.builders import BTC, Desk
+
 from twinstar_kit.kernel.ledger import Account
 from twinstar_kit.kernel.orders import EventKind, OrdType, Side
 
@@ -28,7 +28,11 @@ script = st.lists(st.one_of(bars, orders, st.integers(1, 30)), min_size=1, max_s
 
 
 @settings(max_examples=25 if numba.config.DISABLE_JIT else 250, deadline=None)
-@given(script=script, slippage=st.just(0), path=st.sampled_from(["adverse_first", "open_high_low_close", "open_low_high_close"]))
+@given(
+    script=script,
+    slippage=st.just(0),
+    path=st.sampled_from(["adverse_first", "open_high_low_close", "open_low_high_close"]),
+)
 def test_no_script_breaks_the_books(script, slippage, path) -> None:
     desk = Desk({"USDT": 5000, "BTC": 3}, slippage_bps=slippage, path=path).last(10)
     limits: dict[int, tuple[int, int]] = {}
@@ -49,7 +53,7 @@ def test_no_script_breaks_the_books(script, slippage, path) -> None:
             if e["kind"] == EventKind.ACCEPTED and e["ord_type"] == OrdType.LIMIT:
                 limits[int(e["order_id"])] = (int(e["side"]), int(e["price"]))
             if e["kind"] == EventKind.FILLED:
-                o, high, low, _ = action
+                _o, high, low, _ = action
                 assert low <= e["last_px"] <= high, "a fill outside its bar"
                 assert e["last_qty"] + e["leaves_qty"] == e["order_qty"]
                 side, limit = limits.get(int(e["order_id"]), (0, 0))

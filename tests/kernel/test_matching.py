@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
-
 from kernel.builders import BTC, Desk, Floor
+
 from twinstar_kit.kernel.context import Proposal
 from twinstar_kit.kernel.orders import Reason
 
@@ -229,20 +229,26 @@ def test_a_trade_through_a_resting_limit_fills_it_at_its_price() -> None:
 
 def test_stop_and_entry_proposed_together_arm_with_the_fill_and_end_with_the_position() -> None:
     floor = Floor({"USDT": 10_000})
-    floor.step((100, 101, 99, 100), (Proposal.STOP, NAN, 95.0), (Proposal.TRAIL, NAN, 6.0), (Proposal.BUY, NAN, NAN))
+    floor.step(
+        (100, 101, 99, 100), (Proposal.STOP, NAN, 95.0), (Proposal.TRAIL, NAN, 6.0), (Proposal.BUY, NAN, NAN)
+    )
     assert len(floor.open_ids()) == 3
     fills = floor.step((100, 101, 99, 100))
     assert fills == [("buy", D(100), D("95.000"))]
     assert "ARMED" in floor.kinds()
     assert floor.step((100, 108, 99, 107)) == []
-    assert floor.step((107, 107, 101, 103)) == [("sell", D(102), D("95.000"))]  # 108 - 6, before the stop at 95
+    assert floor.step((107, 107, 101, 103)) == [
+        ("sell", D(102), D("95.000"))
+    ]  # 108 - 6, before the stop at 95
     assert floor.open_ids() == []
     assert Reason.POSITION_CLOSED in floor.reasons()
 
 
 def test_protection_without_a_position_or_an_entry_is_denied() -> None:
     floor = Floor()
-    floor.step((100, 101, 99, 100), (Proposal.STOP, NAN, 95.0), (Proposal.CLOSE, NAN, NAN), (Proposal.SELL, 1.0, NAN))
+    floor.step(
+        (100, 101, 99, 100), (Proposal.STOP, NAN, 95.0), (Proposal.CLOSE, NAN, NAN), (Proposal.SELL, 1.0, NAN)
+    )
     assert floor.reasons() == [Reason.NO_POSITION] * 3
     assert floor.kinds().count("DENIED") == 3
 
@@ -258,7 +264,12 @@ def test_protection_ends_when_its_entry_is_canceled() -> None:
 
 def test_moving_a_stop_replaces_it_and_repeating_it_says_nothing() -> None:
     floor = Floor()
-    floor.step((100, 101, 99, 100), (Proposal.BUY, 1.0, NAN), (Proposal.STOP, NAN, 90.0), (Proposal.TRAIL_RATE, NAN, 0.2))
+    floor.step(
+        (100, 101, 99, 100),
+        (Proposal.BUY, 1.0, NAN),
+        (Proposal.STOP, NAN, 90.0),
+        (Proposal.TRAIL_RATE, NAN, 0.2),
+    )
     floor.step((100, 101, 99, 100), (Proposal.STOP, NAN, 92.0), (Proposal.TRAIL_RATE, NAN, 0.1))
     assert floor.kinds().count("REPLACED") == 2
     floor.step((100, 101, 99, 100), (Proposal.STOP, NAN, 92.0), (Proposal.TRAIL_RATE, NAN, 0.1))
@@ -290,7 +301,12 @@ def test_amounts_round_down_to_the_lot_and_prices_to_the_nearest_tick() -> None:
     order = floor.engine.open_orders()[0]
     assert order["order_qty"] == BTC.amount_units("0.123")
     assert order["price"] == BTC.price_units("90.00")
-    floor.step((100, 101, 99, 100), (Proposal.BUY_LIMIT, 0.3, 90.0), (Proposal.BUY_STOP, 0.0001, 120.0), (Proposal.BUY, -1.0, NAN))
+    floor.step(
+        (100, 101, 99, 100),
+        (Proposal.BUY_LIMIT, 0.3, 90.0),
+        (Proposal.BUY_STOP, 0.0001, 120.0),
+        (Proposal.BUY, -1.0, NAN),
+    )
     assert floor.engine.open_orders()[1]["order_qty"] == BTC.amount_units("0.3")
     assert floor.reasons() == [Reason.INVALID_AMOUNT] * 2
 

@@ -28,7 +28,11 @@ def compiled_mul_div(a: int, b: int, d: int) -> tuple[int, int]:
     return money.mul_div(a, b, d), money.mul_div_up(a, b, d)
 
 
-@given(a=st.integers(0, 2**62), b=st.integers(0, 2**62), d=st.sampled_from([1, 3, 7, 10**2, 10**8, 10**10, 10**12, 2**50]))
+@given(
+    a=st.integers(0, 2**62),
+    b=st.integers(0, 2**62),
+    d=st.sampled_from([1, 3, 7, 10**2, 10**8, 10**10, 10**12, 2**50]),
+)
 def test_mul_div_is_exact_wherever_it_is_allowed(a: int, b: int, d: int) -> None:
     # the oracle is Python's own unbounded integer
     if a * b // d < 2**62:
@@ -41,7 +45,9 @@ def test_mul_div_is_exact_wherever_it_is_allowed(a: int, b: int, d: int) -> None
 def test_floats_near_the_grid_snap_and_others_are_told_the_neighbours() -> None:
     assert BTC.price_units(0.1 + 0.2) == 30
     assert BTC.price_units(D("61659.79")) == 6165979
-    with pytest.raises(OrderError, match=r"BTC/USDT price 1\.005 is not a multiple of 0\.01; the nearest are 1 and 1\.01"):
+    with pytest.raises(
+        OrderError, match=r"BTC/USDT price 1\.005 is not a multiple of 0\.01; the nearest are 1 and 1\.01"
+    ):
         BTC.price_units("1.005")
     for bad in ("abc", "nan", "inf", float("nan"), True):
         with pytest.raises(OrderError):
@@ -87,7 +93,7 @@ def columns(**change: object) -> dict[str, object]:
         ({"volume": [1.0, -1.0, 1.0]}, "row 1 .*volume must not be negative"),
         ({"volume": [1.0, 1e40, 1.0]}, "row 1.*too large"),
         ({"volume": [1.0]}, "differ in length"),
-        (dict.fromkeys(columns(), []), "there are no bars"),
+        ({key: [] for key in columns()}, "there are no bars"),
     ],
 )
 def test_bad_bars_are_told_by_row_and_rule(change: dict[str, object], message: str) -> None:

@@ -160,12 +160,14 @@ class DataDigest:
     """The digest of market data as it is consumed, bar by bar or all at once, with the same result."""
 
     def __init__(self, instrument: Instrument, timeframe_ms: int) -> None:
-        self._hash = hashlib.sha256(canonical_json({"instrument": instrument.canonical(), "timeframe_ms": timeframe_ms}))
+        self._hash = hashlib.sha256(
+            canonical_json({"instrument": instrument.canonical(), "timeframe_ms": timeframe_ms})
+        )
         self.bars = 0
 
     def update(self, rows: npt.NDArray[np.int64]) -> None:
         """Take in rows of shape (n, 6)."""
-        self._hash.update(np.ascontiguousarray(rows, "<i8"))
+        self._hash.update(np.ascontiguousarray(rows, "<i8").data)
         self.bars += len(rows)
 
     def hexdigest(self) -> str:
@@ -177,7 +179,9 @@ def _count(values: npt.NDArray[np.float64], scale: int, name: str) -> npt.NDArra
     scaled = np.rint(values * 10.0**scale)
     if len(scaled) and scaled.max() >= MAX_UNITS:
         row = int(scaled.argmax())
-        raise DataError(f"row {row}: {name} {values[row]} is too large for units of 1e-{scale}; set a larger tick or lot")
+        raise DataError(
+            f"row {row}: {name} {values[row]} is too large for units of 1e-{scale}; set a larger tick or lot"
+        )
     return scaled.astype(np.int64)
 
 

@@ -18,7 +18,11 @@ ACCEPTED, CANCELED, ARMED = int(EventKind.ACCEPTED), int(EventKind.CANCELED), in
 OK = int(Reason.NONE)
 INVALID_AMOUNT, OFF_LOT = int(Reason.INVALID_AMOUNT), int(Reason.OFF_LOT)
 BELOW_MIN_AMOUNT, ABOVE_MAX_AMOUNT = int(Reason.BELOW_MIN_AMOUNT), int(Reason.ABOVE_MAX_AMOUNT)
-INVALID_PRICE, OFF_TICK, INVALID_TYPE = int(Reason.INVALID_PRICE), int(Reason.OFF_TICK), int(Reason.INVALID_TYPE)
+INVALID_PRICE, OFF_TICK, INVALID_TYPE = (
+    int(Reason.INVALID_PRICE),
+    int(Reason.OFF_TICK),
+    int(Reason.INVALID_TYPE),
+)
 BELOW_MIN_NOTIONAL, TOO_LARGE = int(Reason.BELOW_MIN_NOTIONAL), int(Reason.TOO_LARGE)
 INSUFFICIENT_BALANCE, NO_POSITION = int(Reason.INSUFFICIENT_BALANCE), int(Reason.NO_POSITION)
 TOO_MANY_ORDERS, NO_MARKET = int(Reason.TOO_MANY_ORDERS), int(Reason.NO_MARKET)
@@ -81,7 +85,7 @@ def refusal(
             return NO_MARKET
     if reference <= 0:
         return INVALID_PRICE
-    if (ord_type == LIMIT or ord_type == STOP) and reference % m.tick != 0:
+    if (ord_type in (LIMIT, STOP)) and reference % m.tick != 0:
         return OFF_TICK
     if flags & REDUCE_ONLY:
         return NO_POSITION if side > 0 else OK
@@ -128,7 +132,11 @@ def enter(
     report(state, orders, out, k, ACCEPTED, OK, 0, 0, qty, 0, flags)
     if not flags & REDUCE_ONLY:
         if side > 0:
-            reference = price if ord_type == LIMIT else worse(state, inst, j, stop_px if ord_type == STOP else m.last, side)
+            reference = (
+                price
+                if ord_type == LIMIT
+                else worse(state, inst, j, stop_px if ord_type == STOP else m.last, side)
+            )
             o.held = buying_cost(inst, j, reference, qty)
             post(state, ledger, out, m.quote, FREE, HELD, o.held, j, o.order_id)
         else:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from twinstar_kit.jit import compiled
 from twinstar_kit.kernel import book, matching, step
+from twinstar_kit.kernel.context import MAX_PROPOSALS
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
-from twinstar_kit.kernel.instruments import Instrument, Number, default_scale
+from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account, post
 from twinstar_kit.kernel.models import FILLS, PATHS, Broker, rate_units
 from twinstar_kit.kernel.money import to_units
@@ -37,16 +38,35 @@ def place(
 ) -> int:  # fmt: skip
     """Journal the command, check it, and accept or reject it; returns the order's id either way."""
     state[0].now = ts
-    note(state, out, PLACE, 0, j, side, ord_type, flags, 0, link_id, price + trail, stop_px, qty, 0, trail_rate)
+    note(
+        state, out, PLACE, 0, j, side, ord_type, flags, 0, link_id, price + trail, stop_px, qty, 0, trail_rate
+    )
     reason = book.refusal(state, inst, orders, ledger, j, side, ord_type, flags, qty, price, stop_px)
     if reason == 0 and ord_type == book.TRAILING_STOP and trail + trail_rate <= 0:
         reason = book.INVALID_PRICE
     if reason == 0 and flags & REDUCE_ONLY and book.position_of(inst, ledger, j) < inst[j].lot:
         reason = NO_POSITION
     if reason != 0:
-        return book.refuse(state, out, REJECTED, reason, j, side, ord_type, flags, qty, price, stop_px, link_id)
+        return book.refuse(
+            state, out, REJECTED, reason, j, side, ord_type, flags, qty, price, stop_px, link_id
+        )
     k = book.enter(
-        state, inst, orders, ledger, out, j, side, ord_type, flags, qty, price, stop_px, trail, trail_rate, link_id, WORKING
+        state,
+        inst,
+        orders,
+        ledger,
+        out,
+        j,
+        side,
+        ord_type,
+        flags,
+        qty,
+        price,
+        stop_px,
+        trail,
+        trail_rate,
+        link_id,
+        WORKING,
     )
     return orders[k].order_id  # type: ignore[no-any-return]
 
@@ -81,13 +101,17 @@ def bar_entry(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int,
 
 
 @compiled
-def trade_entry(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, price: int) -> None:
+def trade_entry(
+    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, price: int
+) -> None:
     """`matching.on_trade`, callable from Python without compiling it anew in each process."""
     matching.on_trade(state, inst, orders, ledger, out, j, ts, price)
 
 
 @compiled
-def quote_entry(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, bid: int, ask: int) -> None:
+def quote_entry(
+    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, bid: int, ask: int
+) -> None:
     """`matching.on_quote`, callable from Python without compiling it anew in each process."""
     matching.on_quote(state, inst, orders, ledger, out, j, ts, bid, ask)
 
@@ -126,7 +150,7 @@ class Engine:
         self.broker = broker
         self.assets = tuple(dict.fromkeys(a for m in self.instruments for a in (m.base, m.quote)))
         self.scales = self._scales()
-        if buffer < 2 * step.RECORDS_PER_ORDER * (order_capacity + step.MAX_PROPOSALS):
+        if buffer < 2 * step.RECORDS_PER_ORDER * (order_capacity + MAX_PROPOSALS):
             raise UsageError(f"a buffer of {buffer} events is too small for {order_capacity} orders")
         self.state = np.zeros(1, state_t)
         self.inst = np.zeros(len(self.instruments), instrument_t)
@@ -164,7 +188,10 @@ class Engine:
             record["divisor"] = m.money_divisor
             for name in ("tick", "lot", "min_amount", "max_amount", "min_notional"):
                 record[name] = getattr(m, name)
-            record["fee_maker"], record["fee_taker"] = rate_units(broker.fee_maker), rate_units(broker.fee_taker)
+            record["fee_maker"], record["fee_taker"] = (
+                rate_units(broker.fee_maker),
+                rate_units(broker.fee_taker),
+            )
             record["price_one"], record["amount_one"] = 10.0**m.price_scale, 10.0**m.amount_scale
             record["money_one"] = 10.0**m.quote_scale
 
@@ -197,8 +224,25 @@ class Engine:
 
         `qty` in amount units, prices in price units, `trail_rate` in hundred-millionths. Returns the order's id.
         """
-        flags = (OrdFlag.REDUCE_ONLY if reduce_only or close_position else 0) | (OrdFlag.CLOSE_POSITION if close_position else 0)
-        return int(place(*self.arrays, ts, j, int(side), int(ord_type), int(flags), qty, price, stop_px, trail, trail_rate, link_id))
+        flags = (OrdFlag.REDUCE_ONLY if reduce_only or close_position else 0) | (
+            OrdFlag.CLOSE_POSITION if close_position else 0
+        )
+        return int(
+            place(
+                *self.arrays,
+                ts,
+                j,
+                int(side),
+                int(ord_type),
+                int(flags),
+                qty,
+                price,
+                stop_px,
+                trail,
+                trail_rate,
+                link_id,
+            )
+        )
 
     def cancel(self, ts: int, order_id: int) -> bool:
         """Cancel an open order; False, and a REJECTED event, when there is none with this id."""
@@ -231,7 +275,7 @@ class Engine:
     def has_room(self) -> bool:
         """Whether the buffer can take whatever comes next; if not, drain it first."""
         s = self.state[0]
-        return bool(len(self.out) - s["n_out"] > step.RECORDS_PER_ORDER * (s["n_orders"] + step.MAX_PROPOSALS))
+        return bool(len(self.out) - s["n_out"] > step.RECORDS_PER_ORDER * (s["n_orders"] + MAX_PROPOSALS))
 
     def open_orders(self) -> npt.NDArray[np.void]:
         """A copy of the open orders, oldest first, of dtype `order_t`."""
@@ -258,7 +302,9 @@ class Engine:
         return {"broker": self.broker.canonical(), "instruments": [m.canonical() for m in self.instruments]}
 
     def _layout(self) -> bytes:
-        described = repr((state_t, instrument_t, order_t, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS))
+        described = repr(
+            (state_t, instrument_t, order_t, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS)
+        )
         return hashlib.sha256(described.encode()).digest()[:8]
 
     def snapshot(self) -> bytes:
@@ -266,12 +312,22 @@ class Engine:
         n = int(self.state["n_orders"][0])
         state = self.state.copy()
         state["n_out"] = 0
-        return b"".join((self._layout(), state.tobytes(), self.inst.tobytes(), self.ledger.tobytes(), self.orders[:n].tobytes()))
+        return b"".join(
+            (
+                self._layout(),
+                state.tobytes(),
+                self.inst.tobytes(),
+                self.ledger.tobytes(),
+                self.orders[:n].tobytes(),
+            )
+        )
 
     def restore(self, snapshot: bytes) -> None:
         """Go back to a snapshot of an engine with the same instruments; UsageError for any other."""
         if snapshot[:8] != self._layout():
-            raise UsageError("the snapshot was made by another version or for other instruments; replay the journal instead")
+            raise UsageError(
+                "the snapshot was made by another version or for other instruments; replay the journal instead"
+            )
         at = 8
         for array in (self.state, self.inst, self.ledger):
             array[...] = np.frombuffer(snapshot, array.dtype, array.size, at).reshape(array.shape)

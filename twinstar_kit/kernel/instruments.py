@@ -45,9 +45,13 @@ class Instrument:
         if self.tick < 1 or self.lot < 1:
             raise InstrumentError(f"{self.symbol}: tick and lot must be at least one unit")
         if self.price_scale + self.amount_scale < self.quote_scale:
-            raise InstrumentError(f"{self.symbol}: money would be finer than price times amount; lower quote_scale")
+            raise InstrumentError(
+                f"{self.symbol}: money would be finer than price times amount; lower quote_scale"
+            )
         if not 0 <= self.min_amount <= self.max_amount <= MAX_UNITS:
-            raise InstrumentError(f"{self.symbol}: the smallest and largest amount must be ordered and below 2**62")
+            raise InstrumentError(
+                f"{self.symbol}: the smallest and largest amount must be ordered and below 2**62"
+            )
 
     @classmethod
     def from_sizes(
@@ -89,13 +93,17 @@ class Instrument:
             raise InstrumentError(f"{symbol}: {error}") from None
 
     @classmethod
-    def loose(cls, symbol: str, *, tick: Number | None = None, lot: Number | None = None, exchange: str = "virtual") -> Instrument:
+    def loose(
+        cls, symbol: str, *, tick: Number | None = None, lot: Number | None = None, exchange: str = "virtual"
+    ) -> Instrument:
         """The rules for data that comes without any: fixed defaults, never inferred from the rows.
 
         >>> Instrument.loose("BTC/USDT").price(6165979000000)
         61659.79
         """
-        return cls.from_sizes(symbol, tick or "1e-8", lot or "1e-8", exchange=exchange, price_scale=8, amount_scale=8)
+        return cls.from_sizes(
+            symbol, tick or "1e-8", lot or "1e-8", exchange=exchange, price_scale=8, amount_scale=8
+        )
 
     @property
     def money_divisor(self) -> int:

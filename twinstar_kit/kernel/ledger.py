@@ -29,7 +29,9 @@ _POSTED = int(EventKind.POSTED)
 
 
 @inlined
-def post(state: Any, ledger: Any, out: Any, asset: int, debit: int, credit: int, amount: int, j: int, order_id: int) -> None:
+def post(
+    state: Any, ledger: Any, out: Any, asset: int, debit: int, credit: int, amount: int, j: int, order_id: int
+) -> None:
     """Move `amount` units of `asset` from account `debit` to account `credit`, and say so in the journal."""
     if amount == 0:
         return

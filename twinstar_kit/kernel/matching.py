@@ -106,7 +106,9 @@ def fill(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, k: int, pric
 
 
 @inlined
-def settle(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, k: int, price: int, maker: bool) -> None:
+def settle(
+    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, k: int, price: int, maker: bool
+) -> None:
     """Report the fill of row `k` and post its legs: the trade, the fee, the rounding, and what is no longer held."""
     o = orders[k]
     j = o.instrument
@@ -240,7 +242,7 @@ def quiet(orders: Any, k: int, high: int, low: int) -> bool:
     if o.ord_type == LIMIT:
         return o.flags & SEEN != 0 and (low >= o.price if o.side > 0 else high <= o.price)
     if o.ord_type == STOP:
-        return high < o.stop_px if o.side > 0 else low > o.stop_px  # type: ignore[no-any-return]
+        return high < o.stop_px if o.side > 0 else low > o.stop_px
     if o.ord_type == TRAILING_STOP and o.side < 0:
         best = max(o.anchor, high)
         distance = o.trail if o.trail > 0 else mul_div(best, o.trail_rate, RATE_SCALE)
@@ -296,7 +298,9 @@ def on_trade(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, 
 
 
 @inlined
-def on_quote(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, bid: int, ask: int) -> None:
+def on_quote(
+    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, bid: int, ask: int
+) -> None:
     """Let the best bid and ask of instrument `j` meet market and limit orders; stops wait for a trade.
 
     A market order takes the other side. A limit that crosses on arrival takes it too; one that rested fills at its

@@ -51,7 +51,13 @@ class Broker:
     close_at_end: bool = False
 
     def __post_init__(self) -> None:
-        limits = {"fee_maker": (0, 1), "fee_taker": (0, 1), "slippage_bps": (0, 10_000), "start_balance": (0, None), "amount": (0, None)}
+        limits = {
+            "fee_maker": (0, 1),
+            "fee_taker": (0, 1),
+            "slippage_bps": (0, 10_000),
+            "start_balance": (0, None),
+            "amount": (0, None),
+        }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if value is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from numba import types
 from numba.extending import overload
 
 from twinstar_kit.jit import inlined
@@ -46,7 +45,7 @@ def _mul_div_compiled(a: int, b: int, divisor: int) -> Any:
     def floor(a: int, b: int, divisor: int) -> Any:
         # The float quotient is off by at most 2**11; the remainder of that guess is small, so it
         # comes out right although both products wrap, and it corrects the guess exactly.
-        guess = types.int64(float(a) * float(b) / float(divisor))
+        guess = int(float(a) * float(b) / float(divisor))
         remainder = a * b - guess * divisor
         return guess + remainder // divisor
 
@@ -56,7 +55,7 @@ def _mul_div_compiled(a: int, b: int, divisor: int) -> Any:
 @overload(mul_div_up, jit_options={"error_model": "python"})
 def _mul_div_up_compiled(a: int, b: int, divisor: int) -> Any:
     def ceiling(a: int, b: int, divisor: int) -> Any:
-        guess = types.int64(float(a) * float(b) / float(divisor))
+        guess = int(float(a) * float(b) / float(divisor))
         remainder = a * b - guess * divisor
         return guess - (-remainder) // divisor
 
@@ -73,7 +72,7 @@ def fits(a: int, b: int, divisor: int) -> bool:
     return float(a) * float(b) / float(divisor) < 4.6e18
 
 
-def to_decimal(value: str | int | float | Decimal) -> Decimal:
+def to_decimal(value: str | float | Decimal) -> Decimal:
     """`value` as a finite Decimal; a float is taken by its shortest decimal form.
 
     >>> to_decimal(0.1)
@@ -88,7 +87,7 @@ def to_decimal(value: str | int | float | Decimal) -> Decimal:
     return number
 
 
-def to_units(value: str | int | float | Decimal, scale: int, step: int = 1, what: str = "value") -> int:
+def to_units(value: str | float | Decimal, scale: int, step: int = 1, what: str = "value") -> int:
     """`value` as a count of 10**-scale units, which must lie on a multiple of `step` units.
 
     A value within 1e-9 (relative) of the grid is taken to lie on it; anything else raises OrderError.

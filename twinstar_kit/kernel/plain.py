@@ -47,4 +47,4 @@ class Rows:
 
 def as_kernel_sees(array: Any) -> Any:
     """The array itself; without numba, its `Rows`."""
-    return Rows(array) if numba.config.DISABLE_JIT and array.dtype.names else array
+    return Rows(array) if numba.config.DISABLE_JIT and array.dtype.names else array  # type: ignore[attr-defined]

@@ -71,7 +71,9 @@ def equity_of(inst: Any, ledger: Any, j: int) -> int:
 
 
 @hot
-def market_step(bars: Any, i: int, ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> None:
+def market_step(
+    bars: Any, i: int, ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any
+) -> None:
     """Let bar `i` meet the orders sent before it, then show the bar and the account to the strategy."""
     s = state[0]
     before = s.seq
@@ -141,7 +143,7 @@ def take_proposals(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, ou
 @inlined
 def is_protective(kind: int) -> bool:
     """Whether a proposal sets or moves the order that protects the position."""
-    return kind == PROTECT_STOP or kind == PROTECT_TRAIL or kind == PROTECT_RATE
+    return kind in (PROTECT_STOP, PROTECT_TRAIL, PROTECT_RATE)
 
 
 @inlined
@@ -160,7 +162,7 @@ def to_ticks(price: float, one: float, tick: int) -> int:
     """A price in quote as units, rounded to the nearest tick; 0 for what is no positive number."""
     if not (price > 0.0 and price * one < 4.6e18):
         return 0
-    return int(math.floor(price * one / tick + 0.5)) * tick
+    return math.floor(price * one / tick + 0.5) * tick
 
 
 @inlined
@@ -168,7 +170,7 @@ def default_qty(state: Any, inst: Any, ledger: Any, price: int) -> int:
     """The amount of a purchase that names none: the broker's, else 95 % of the equity at `price`, in whole lots."""
     m = inst[INSTRUMENT]
     if state[0].fixed_amount > 0:
-        return state[0].fixed_amount  # type: ignore[no-any-return]
+        return state[0].fixed_amount
     spend = mul_div(equity_of(inst, ledger, INSTRUMENT), DEFAULT_SHARE, RATE_SCALE)
     return mul_div(spend, m.divisor, price) // m.lot * m.lot if price > 0 else 0
 
@@ -185,9 +187,9 @@ def take_order(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger: Any
             cancel_row(state, inst, orders, ledger, out, 0, REQUESTED)
         return
     side, ord_type, flags, price, stop_px = 1, MARKET, 0, 0, 0
-    if kind == SELL or kind == SELL_LIMIT or kind == CLOSE:
+    if kind in (SELL, SELL_LIMIT, CLOSE):
         side, flags = -1, REDUCE_ONLY
-    if kind == BUY_LIMIT or kind == SELL_LIMIT:
+    if kind in (BUY_LIMIT, SELL_LIMIT):
         ord_type, price = LIMIT, to_ticks(c.p_price[p], m.price_one, m.tick)
     elif kind == BUY_STOP:
         ord_type, stop_px = STOP, to_ticks(c.p_price[p], m.price_one, m.tick)
@@ -195,7 +197,9 @@ def take_order(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger: Any
     if kind == CLOSE or (side < 0 and math.isnan(amount)):
         flags, qty = REDUCE_ONLY | CLOSE_POSITION, position_of(inst, ledger, INSTRUMENT)
     elif math.isnan(amount):
-        qty = default_qty(state, inst, ledger, price if ord_type == LIMIT else stop_px if ord_type == STOP else m.last)
+        qty = default_qty(
+            state, inst, ledger, price if ord_type == LIMIT else stop_px if ord_type == STOP else m.last
+        )
     else:
         qty = to_lots(amount, m.amount_one, m.lot)
     note(state, out, PROPOSED, OK, INSTRUMENT, side, ord_type, flags, 0, 0, price, stop_px, qty, 0, 0)
@@ -205,7 +209,24 @@ def take_order(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger: Any
     if reason != OK:
         refuse(state, out, DENIED, reason, INSTRUMENT, side, ord_type, flags, qty, price, stop_px, 0)
         return
-    k = enter(state, inst, orders, ledger, out, INSTRUMENT, side, ord_type, flags, qty, price, stop_px, 0, 0, 0, WORKING)
+    k = enter(
+        state,
+        inst,
+        orders,
+        ledger,
+        out,
+        INSTRUMENT,
+        side,
+        ord_type,
+        flags,
+        qty,
+        price,
+        stop_px,
+        0,
+        0,
+        0,
+        WORKING,
+    )
     if ord_type == MARKET and state[0].fill_on_close:
         fill(state, inst, orders, ledger, out, k, m.last, False)
 
@@ -225,7 +246,7 @@ def take_protection(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger
     elif kind == PROTECT_TRAIL:
         trail = to_ticks(level, m.price_one, m.tick)
     elif level > 0.0 and level < 1.0:
-        rate = int(math.floor(level * RATE_SCALE + 0.5))
+        rate = math.floor(level * RATE_SCALE + 0.5)
     flags = REDUCE_ONLY | CLOSE_POSITION
     note(state, out, PROPOSED, OK, INSTRUMENT, -1, ord_type, flags, 0, 0, trail, stop_px, 0, 0, rate)
     for k in range(s.n_orders):
@@ -246,7 +267,24 @@ def take_protection(ctx: Any, p: int, state: Any, inst: Any, orders: Any, ledger
         refuse(state, out, DENIED, reason, INSTRUMENT, -1, ord_type, flags, position, 0, stop_px, 0)
         return
     status = WORKING if position >= m.lot else DORMANT
-    enter(state, inst, orders, ledger, out, INSTRUMENT, -1, ord_type, flags, position, 0, stop_px, trail, rate, 0, status)
+    enter(
+        state,
+        inst,
+        orders,
+        ledger,
+        out,
+        INSTRUMENT,
+        -1,
+        ord_type,
+        flags,
+        position,
+        0,
+        stop_px,
+        trail,
+        rate,
+        0,
+        status,
+    )
 
 
 @inlined
@@ -268,7 +306,9 @@ def move_protection(state: Any, orders: Any, out: Any, k: int, stop_px: int, tra
 
 
 @compiled
-def market_step_entry(bars: Any, i: int, ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> None:
+def market_step_entry(
+    bars: Any, i: int, ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any
+) -> None:
     """`market_step`, callable from Python without compiling it anew in each process."""
     market_step(bars, i, ctx, state, inst, orders, ledger, out)
 
