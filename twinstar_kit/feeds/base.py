@@ -106,5 +106,6 @@ def find_instrument(instruments: tuple[Instrument, ...], symbol: str) -> int:
             return number
     names = [instrument.symbol for instrument in instruments]
     near = difflib.get_close_matches(symbol.upper(), names, 1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+    some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+    hint = f"did you mean {near[0]}?" if near else f"there are {some}"
     raise InstrumentError(f"unknown symbol {symbol!r}; {hint}")

@@ -8,7 +8,7 @@ the minute's variance; its volume follows the variance, the hour of the week, an
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +54,14 @@ class Market(NamedTuple):
 
     factors: npt.NDArray[np.void]
     symbols: npt.NDArray[np.void]
-    season: npt.NDArray[np.float64]  # cumulated variance over two weeks, in cells of 16 minutes, starting with 0
-    shapes: npt.NDArray[np.float64]  # logarithm of volume by cell of the week, a row for each kind of market
+    season: npt.NDArray[np.float64]  # two weeks of cumulated variance by cell, from 0 on
+    shapes: npt.NDArray[np.float64]  # logarithm of volume by cell of the week; a row a kind
 
 
 @inlined
-def log_prices(market, s, first, count, levels, variances, x, v):  # type: ignore[no-untyped-def]
+def log_prices(
+    market: Any, s: Any, first: Any, count: Any, levels: Any, variances: Any, x: Any, v: Any
+) -> Any:
     """Fill levels[0:count+1] with log prices in ticks, variances[0:count] with each minute's variance."""
     symbol = market.symbols[s]
     levels[: count + 1] = symbol["log_price"]
@@ -71,7 +73,7 @@ def log_prices(market, s, first, count, levels, variances, x, v):  # type: ignor
 
 
 @inlined
-def add_path(weight, count, x, v, levels, variances):  # type: ignore[no-untyped-def]
+def add_path(weight: Any, count: Any, x: Any, v: Any, levels: Any, variances: Any) -> Any:
     """Add one weighted path to a symbol's log prices."""
     for i in range(count + 1):
         levels[i] += weight * x[i]
@@ -80,7 +82,7 @@ def add_path(weight, count, x, v, levels, variances):  # type: ignore[no-untyped
 
 
 @inlined
-def minute_bar(symbol, shapes, minute, level, next_level, variance):  # type: ignore[no-untyped-def]
+def minute_bar(symbol: Any, shapes: Any, minute: Any, level: Any, next_level: Any, variance: Any) -> Any:
     """Open, high, low, close in ticks, volume in lots, and number of trades of one minute."""
     price, next_price = exp(level), exp(next_level)
     first, last = max(1, int(price + 0.5)), max(1, int(next_price + 0.5))
@@ -105,7 +107,7 @@ def minute_bar(symbol, shapes, minute, level, next_level, variance):  # type: ig
 
 
 @compiled
-def minute_rows(market, s, first, count):  # type: ignore[no-untyped-def]
+def minute_rows(market: Any, s: Any, first: Any, count: Any) -> Any:
     """Bars of symbol number `s` for `count` minutes from minute `first`: int64 (count, 6) as `Bars.rows`."""
     rows = np.empty((count, 6), np.int64)
     levels, variances = np.empty(count + 1), np.empty(count)

@@ -8,6 +8,7 @@ same way everywhere; the C library's exp and log, which differ between platforms
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ CELL_MINUTES, CELL_SHIFT, CELLS = 16, 4, 630  # the seasonal tables hold one val
 factor_t = np.dtype(
     [
         ("key", "<u8"),
-        ("offset", "<i8"),  # minutes; a multiple of CELL_MINUTES, so that dyadic edges of factors do not coincide
+        ("offset", "<i8"),  # minutes, a multiple of CELL_MINUTES: cells of two factors end at other times
         ("top", "<i8"),  # the longest cell lasts 2**top minutes
         ("mass", "<f8"),  # mean variance of one such cell
         ("spread", "<f8"),  # standard deviation of the path at the ends of such cells
@@ -46,7 +47,7 @@ factor_t = np.dtype(
 
 
 @inlined
-def mix(x):  # type: ignore[no-untyped-def]
+def mix(x: Any) -> Any:
     """SplitMix64's output function: every input bit changes every output bit with probability one half."""
     x = (x ^ (x >> S30)) * MIX_A
     x = (x ^ (x >> S27)) * MIX_B
@@ -54,26 +55,26 @@ def mix(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def draw(key, counter):  # type: ignore[no-untyped-def]
+def draw(key: Any, counter: Any) -> Any:
     """64 random bits: number `counter` of the stream `key`."""
     return mix(key + (np.uint64(counter) + np.uint64(1)) * GOLDEN)
 
 
 @inlined
-def unit(bits):  # type: ignore[no-untyped-def]
+def unit(bits: Any) -> Any:
     """A float in (0, 1] from 64 random bits."""
     return (float(bits >> S11) + 1.0) * (1.0 / 9007199254740992.0)
 
 
 @inlined
-def bell(bits):  # type: ignore[no-untyped-def]
+def bell(bits: Any) -> Any:
     """A number of mean 0 and variance 1 from 64 random bits: nearly normal, and never beyond 3.47."""
     total = (bits & LOW16) + ((bits >> S16) & LOW16) + ((bits >> S32) & LOW16) + (bits >> S48)
     return (float(total) - 131070.0) / BELL_SCALE
 
 
 @inlined
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x: Any) -> Any:
     """e**x by argument reduction and a polynomial, to about one unit in the last place."""
     k = math.floor(x * LOG2_E + 0.5)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
@@ -84,7 +85,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def log(x):  # type: ignore[no-untyped-def]
+def log(x: Any) -> Any:
     """The natural logarithm of a positive number, to a few units in the last place."""
     m, k = math.frexp(x)
     if m < SQRT_HALF:
@@ -99,7 +100,7 @@ def log(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def smooth(key, level, minute):  # type: ignore[no-untyped-def]
+def smooth(key: Any, level: Any, minute: Any) -> Any:
     """Slow noise of variance below 1: hashed values 2**level minutes apart, joined by straight lines."""
     stream = draw(key, -1 - level)
     k = minute >> level
@@ -110,7 +111,7 @@ def smooth(key, level, minute):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def path(factor, season, first, count, x, v):  # type: ignore[no-untyped-def]
+def path(factor: Any, season: Any, first: Any, count: Any, x: Any, v: Any) -> Any:
     """Fill x[0:count+1] with a path at minutes first..first+count, v[0:count] with the variance of each minute.
 
     The path is Brownian motion in multifractal time (Mandelbrot, Fisher, Calvet 1997). The variance of a cell of
@@ -148,7 +149,8 @@ def path(factor, season, first, count, x, v):  # type: ignore[no-untyped-def]
                 b = (1.0 - share) * (season[cell + 2 * half] - season[cell + half])
                 share = a / (a + b)
             left, right, mass = x[i], x[i + 1], v[i]
-            middle = left + share * (right - left) + math.sqrt(mass * share * (1.0 - share)) * bell(draw(moves, k))
+            width = math.sqrt(mass * share * (1.0 - share))
+            middle = left + share * (right - left) + width * bell(draw(moves, k))
             j = 2 * k - child  # where the left half goes; -1 where it lies before `start`
             if 2 * k + 1 < child_end:
                 v[j + 1] = mass * (1.0 - share)

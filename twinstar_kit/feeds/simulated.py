@@ -138,7 +138,8 @@ class SimulatedMarket:
             known.update(zip(range(start, start + count), self._hour_rows(start, count), strict=True))
             known.update((h, self._hour_rows(h, 1)[0]) for h in range(first, end) if h not in known)
             self._hours = known
-        return np.array([known[hour] for hour in range(first, end)]).reshape(end - first, len(self.instruments), 6)
+        rows = np.array([known[hour] for hour in range(first, end)])
+        return rows.reshape(end - first, len(self.instruments), 6)
 
     def _hour_rows(self, hour: int, count: int) -> npt.NDArray[np.float64]:
         return np.asarray(summary_rows(self._market, hour * HOUR_MINUTES, count, HOUR_MINUTES))
@@ -149,5 +150,7 @@ class SimulatedMarket:
 
     def _time(self, now_ms: int) -> int:
         if not EPOCH_MS <= now_ms < END_MS:
-            raise DataError(f"the simulated market runs from 2018 to 2100; {now_ms} (milliseconds) is outside")
+            raise DataError(
+                f"the simulated market runs from 2018 to 2100; {now_ms} (milliseconds) is outside"
+            )
         return now_ms

@@ -7,22 +7,32 @@ volume. The book stands around the last trade: a buy leaves the best ask at its 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from twinstar_kit.feeds.minutes import EPOCH_MS, MINUTE_MS, MOST_TRADES, SLOTS, TRADE_STRIDE, add_path, log_prices, minute_bar
+from twinstar_kit.feeds.minutes import (
+    EPOCH_MS,
+    MINUTE_MS,
+    MOST_TRADES,
+    SLOTS,
+    TRADE_STRIDE,
+    add_path,
+    log_prices,
+    minute_bar,
+)
 from twinstar_kit.feeds.noise import LOW16, S16, S32, S48, bell, draw, exp, path, unit
 from twinstar_kit.jit import compiled, inlined
 
 TS, PRICE, AMOUNT, SIDE, ID = range(5)  # columns of trades, the fields of trade_t
-OPEN_MS = 1_600  # how long a resting level keeps its size, at least one of these ...
-LEVEL_MS = 60_000  # ... and its place
+SIZE_MS = 1_600  # a resting level keeps its size for one to eight of these,
+PLACE_MS = 60_000  # and its place for one of these
 SPREAD_MS = 700
 STICKY = 0.6  # share of trades at the price of the one before
 
 
 @inlined
-def one_minute(market, s, minute):  # type: ignore[no-untyped-def]
+def one_minute(market: Any, s: Any, minute: Any) -> Any:
     """The bar of one minute, as `minute_bar` gives it."""
     levels, variances = np.empty(2), np.empty(1)
     x, v = np.empty(4), np.empty(4)
@@ -31,12 +41,12 @@ def one_minute(market, s, minute):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def fill_tape(symbol, minute, bar, last_ms, out):  # type: ignore[no-untyped-def]
+def fill_tape(symbol: Any, minute: Any, bar: Any, last_ms: Any, out: Any) -> Any:
     """Write the trades of `minute` up to and including time `last_ms` to `out`; returns how many.
 
     Prices are written in ticks, amounts in lots; `scale_tape` makes units of them.
     """
-    first, high, low, last, lots, count = bar
+    first, high, low, _last, lots, count = bar
     key = draw(draw(symbol["key"], minute), 4)
     gaps, weights = 0.0, 0.0
     for k in range(count + 1):
@@ -63,7 +73,8 @@ def fill_tape(symbol, minute, bar, last_ms, out):  # type: ignore[no-untyped-def
                 price, printed = float(goal), goal
             else:
                 left = float(goal_at - k)
-                price += (goal - price) / (left + 1.0) + step * bell(draw(key, 2048 + k)) * math.sqrt(left / (left + 1.0))
+                price += (goal - price) / (left + 1.0)
+                price += step * bell(draw(key, 2048 + k)) * math.sqrt(left / (left + 1.0))
                 price = min(float(high), max(float(low), price))
                 if unit(bits) > STICKY:
                     printed = int(price + 0.5)
@@ -82,20 +93,20 @@ def fill_tape(symbol, minute, bar, last_ms, out):  # type: ignore[no-untyped-def
 
 
 @inlined
-def gap_weight(bits):  # type: ignore[no-untyped-def]
+def gap_weight(bits: Any) -> Any:
     """How long the market waits for a trade, relatively: trades come in bursts."""
     u = float(bits & LOW16) * (1.0 / 65536.0)
     return 0.02 + u * u * u
 
 
 @inlined
-def amount_weight(bits):  # type: ignore[no-untyped-def]
+def amount_weight(bits: Any) -> Any:
     """The relative amount of a trade: many small ones, few large (a truncated Pareto law of index 1)."""
     return 1.0 / (0.01 + float((bits >> S16) & LOW16) * (1.0 / 65536.0))
 
 
 @inlined
-def extremes(key, bar):  # type: ignore[no-untyped-def]
+def extremes(key: Any, bar: Any) -> Any:
     """Which trades print the high and the low."""
     first, high, low, last, _lots, count = bar
     bits = draw(key, 4096)
@@ -103,15 +114,15 @@ def extremes(key, bar):  # type: ignore[no-untyped-def]
     low_at = 1 + int((bits >> S48) % np.uint64(count - 2))
     if high_at == low_at:
         low_at = high_at + 1 if high_at + 1 < count - 1 else high_at - 1
-    if high == first or high == last:
+    if high in (first, last):
         high_at = 0 if high == first else count - 1
-    if low == first or low == last:
+    if low in (first, last):
         low_at = 0 if low == first else count - 1
     return high_at, low_at
 
 
 @inlined
-def next_goal(k, bar, high_at, low_at):  # type: ignore[no-untyped-def]
+def next_goal(k: Any, bar: Any, high_at: Any, low_at: Any) -> Any:
     """The next trade, from number `k` on, whose price is fixed, and that price."""
     _first, high, low, last, _lots, count = bar
     at, goal = count - 1, last
@@ -123,7 +134,7 @@ def next_goal(k, bar, high_at, low_at):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def scale_tape(symbol, rows, count):  # type: ignore[no-untyped-def]
+def scale_tape(symbol: Any, rows: Any, count: Any) -> Any:
     """Ticks to price units and lots to amount units, in place."""
     for k in range(count):
         rows[k, PRICE] *= symbol["tick"]
@@ -131,7 +142,7 @@ def scale_tape(symbol, rows, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def trade_rows(market, s, since_ms, until_ms):  # type: ignore[no-untyped-def]
+def trade_rows(market: Any, s: Any, since_ms: Any, until_ms: Any) -> Any:
     """Trades of symbol number `s` in [since_ms, until_ms): int64 (n, 5) with the fields of `trade_t`."""
     symbol = market.symbols[s]
     first = (since_ms - EPOCH_MS) // MINUTE_MS
@@ -156,7 +167,7 @@ def trade_rows(market, s, since_ms, until_ms):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def latest(market, s, now_ms, tape):  # type: ignore[no-untyped-def]
+def latest(market: Any, s: Any, now_ms: Any, tape: Any) -> Any:
     """How many trades of the current minute have happened, written to `tape`; the last trade stands in tape[-1]."""
     symbol = market.symbols[s]
     minute = (now_ms - EPOCH_MS) // MINUTE_MS
@@ -170,7 +181,7 @@ def latest(market, s, now_ms, tape):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def last_trade(market, s, now_ms):  # type: ignore[no-untyped-def]
+def last_trade(market: Any, s: Any, now_ms: Any) -> Any:
     """The last trade at `now_ms`: int64 (1, 5) with the fields of `trade_t`."""
     tape = np.empty((MOST_TRADES + 1, 5), np.int64)
     latest(market, s, now_ms, tape)
@@ -180,7 +191,7 @@ def last_trade(market, s, now_ms):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def forming_row(market, s, open_ms, now_ms):  # type: ignore[no-untyped-def]
+def forming_row(market: Any, s: Any, open_ms: Any, now_ms: Any) -> Any:
     """What has elapsed at `now_ms` of the bar that opened at `open_ms`: int64 (6,); volume 0 if nothing has."""
     symbol = market.symbols[s]
     row = np.zeros(6, np.int64)
@@ -204,7 +215,7 @@ def forming_row(market, s, open_ms, now_ms):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def extend(row, first, high, low, last, amount):  # type: ignore[no-untyped-def]
+def extend(row: Any, first: Any, high: Any, low: Any, last: Any, amount: Any) -> Any:
     """Take later prices into a bar; a bar without volume is empty."""
     if row[5] == 0:
         row[1], row[2], row[3] = first, high, low
@@ -215,7 +226,7 @@ def extend(row, first, high, low, last, amount):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def quotes(symbol, last, side, now_ms):  # type: ignore[no-untyped-def]
+def quotes(symbol: Any, last: Any, side: Any, now_ms: Any) -> Any:
     """Best bid and best ask in ticks around the last trade."""
     key = draw(symbol["key"], -64)
     wide = symbol["spread"] * (0.5 + unit(draw(key, now_ms // SPREAD_MS)))
@@ -224,25 +235,25 @@ def quotes(symbol, last, side, now_ms):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def level_lots(symbol, price, depth, now_ms):  # type: ignore[no-untyped-def]
+def level_lots(symbol: Any, price: Any, depth: Any, now_ms: Any) -> Any:
     """The amount that rests at `price`, in lots; each price renews it at times of its own."""
     key = draw(draw(symbol["key"], -65), price)
-    period = OPEN_MS * (1 + int(key & np.uint64(7)))
+    period = SIZE_MS * (1 + int(key & np.uint64(7)))
     u = unit(draw(key, (now_ms + int(key >> S48)) // period))
     size = exp(symbol["log_depth"]) / price
     return 1 + int(size * (1.0 + 0.15 * depth) * 0.33 / (0.04 + u))
 
 
 @inlined
-def level_price(symbol, cell, gap, now_ms):  # type: ignore[no-untyped-def]
+def level_price(symbol: Any, cell: Any, gap: Any, now_ms: Any) -> Any:
     """The one price in a cell of `gap` ticks where orders rest."""
     key = draw(draw(symbol["key"], -66), cell)
-    place = draw(key, (now_ms + int(key >> S48)) // LEVEL_MS)
+    place = draw(key, (now_ms + int(key >> S48)) // PLACE_MS)
     return cell * gap + int((place >> S32) % np.uint64(gap))
 
 
 @inlined
-def fill_book(symbol, last, side, now_ms, bids, asks):  # type: ignore[no-untyped-def]
+def fill_book(symbol: Any, last: Any, side: Any, now_ms: Any, bids: Any, asks: Any) -> Any:
     """Write price and amount of each level, in ticks and lots, the best first; returns the numbers of levels."""
     bid, ask = quotes(symbol, last, side, now_ms)
     gap = max(1, int(exp(symbol["log_price"]) * symbol["gap"] + 0.5))
@@ -260,7 +271,7 @@ def fill_book(symbol, last, side, now_ms, bids, asks):  # type: ignore[no-untype
 
 
 @compiled
-def book_rows(market, s, now_ms, depth):  # type: ignore[no-untyped-def]
+def book_rows(market: Any, s: Any, now_ms: Any, depth: Any) -> Any:
     """Bids and asks of symbol number `s`: two int64 (n, 2) of price and amount in units, the best first."""
     symbol = market.symbols[s]
     tape = np.empty((MOST_TRADES + 1, 5), np.int64)
@@ -274,7 +285,7 @@ def book_rows(market, s, now_ms, depth):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def summary_rows(market, first, parts, length):  # type: ignore[no-untyped-def]
+def summary_rows(market: Any, first: Any, parts: Any, length: Any) -> Any:
     """Open, high, low, close, volume and turnover of all symbols over `parts` spans of `length` minutes.
 
     float64 (parts, symbols, 6), from minute `first` on; prices and amounts in units (whole numbers), turnover in
@@ -312,7 +323,7 @@ def summary_rows(market, first, parts, length):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def live_rows(market, now_ms):  # type: ignore[no-untyped-def]
+def live_rows(market: Any, now_ms: Any) -> Any:
     """What the current minute adds for all symbols, and the best quotes: int64 (symbols, 9).
 
     Columns: last price, side of the last trade, high, low and volume of the minute so far (0 before its first

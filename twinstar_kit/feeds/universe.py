@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from twinstar_kit.feeds.minutes import SLOTS, VOLUME_BY_VOLATILITY, Market, symbol_t
 from twinstar_kit.feeds.noise import CELLS, factor_t
@@ -149,28 +150,50 @@ class _Builder:
     def usdt_pair(self, coin: Coin) -> None:
         scale = amount_scale(coin.price)
         own = 1.0 - coin.market - coin.sector_share
-        shares = (("market", coin.market), (f"sector {coin.sector}", coin.sector_share), (f"coin {coin.base}", own))
+        shares = (
+            ("market", coin.market),
+            (f"sector {coin.sector}", coin.sector_share),
+            (f"coin {coin.base}", own),
+        )
         weights = [(self._year_factor(name), coin.volatility * math.sqrt(share)) for name, share in shares]
         self._weights[coin.base] = weights
         instrument = Instrument.from_sizes(
-            f"{coin.base}/USDT", coin.tick, coin.lot, min_notional=5, exchange=EXCHANGE, amount_scale=scale, quote_scale=8
+            f"{coin.base}/USDT",
+            coin.tick,
+            coin.lot,
+            min_notional=5,
+            exchange=EXCHANGE,
+            amount_scale=scale,
+            quote_scale=8,
         )
         self._add(instrument, coin.price, coin.turnover * 1e6, coin.turnover, weights, shape=0)
 
     def krw_pair(self, coin: Coin) -> None:
         weights = [*self._weights[coin.base], (self._year_factor("rate"), RATE_VOLATILITY)]
-        self._add_krw(coin.base, amount_scale(coin.price), coin.price * KRW_PER_USDT, coin.krw_turnover, weights)
+        self._add_krw(
+            coin.base, amount_scale(coin.price), coin.price * KRW_PER_USDT, coin.krw_turnover, weights
+        )
 
     def rate_pair(self) -> None:
         self._add_krw("USDT", 8, KRW_PER_USDT, 90.0, [(self._year_factor("rate"), RATE_VOLATILITY)])
 
-    def _add_krw(self, base: str, scale: int, price: float, turnover: float, weights: list[tuple[int, float]]) -> None:
+    def _add_krw(
+        self, base: str, scale: int, price: float, turnover: float, weights: list[tuple[int, float]]
+    ) -> None:
         tick = next(tick for least, tick in KRW_TICKS if price >= least)
         premium = (self._premium_factor(f"premium {base}"), 0.25 if base == "USDT" else 1.0)
         instrument = Instrument.from_sizes(
-            f"{base}/KRW", tick, f"1e-{scale}", min_notional=5_000, exchange=EXCHANGE, amount_scale=scale, quote_scale=2
+            f"{base}/KRW",
+            tick,
+            f"1e-{scale}",
+            min_notional=5_000,
+            exchange=EXCHANGE,
+            amount_scale=scale,
+            quote_scale=2,
         )
-        self._add(instrument, price, turnover * 1e9, turnover * 1e3 / KRW_PER_USDT, [*weights, premium], shape=1)
+        self._add(
+            instrument, price, turnover * 1e9, turnover * 1e3 / KRW_PER_USDT, [*weights, premium], shape=1
+        )
 
     def _add(
         self, instrument: Instrument, price: float, turnover: float, millions: float, weights: list[tuple[int, float]],
@@ -201,11 +224,14 @@ class _Builder:
         if name not in self._numbers:
             key = self._key(name)
             self._numbers[name] = len(self.factors)
-            self.factors.append((key, (key & 0x7FFF) * 16, top, mass, math.sqrt(mass / 2.0), *roughness, seasonal))
+            self.factors.append(
+                (key, (key & 0x7FFF) * 16, top, mass, math.sqrt(mass / 2.0), *roughness, seasonal)
+            )
         return self._numbers[name]
 
     def _key(self, name: str) -> int:
-        return int.from_bytes(hashlib.sha256(f"twinstar simulated market 1|{self.seed}|{name}".encode()).digest()[:8], "little")
+        words = f"twinstar simulated market 1|{self.seed}|{name}"
+        return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little")
 
 
 def amount_scale(price: float) -> int:
@@ -217,7 +243,7 @@ def amount_scale(price: float) -> int:
     return 8 if price >= 1 else 6 if price >= 0.01 else 2
 
 
-def _seasons() -> tuple[np.ndarray, np.ndarray]:
+def _seasons() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Cumulated variance over two weeks (2 * CELLS + 1 values), and the log shape of volume (2, CELLS)."""
     volatility = _by_cell(VOLATILITY_BY_HOUR)
     volatility /= math.sqrt(float(np.mean(volatility**2)))
@@ -227,7 +253,7 @@ def _seasons() -> tuple[np.ndarray, np.ndarray]:
     return season, np.ascontiguousarray([VOLUME_BEYOND_VOLATILITY * np.log(volatility), local])
 
 
-def _by_cell(by_hour: tuple[float, ...]) -> np.ndarray:
+def _by_cell(by_hour: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """Values for the week's cells of 16 minutes, on straight lines between the middles of hours."""
     hours = np.array([hour * day for day in VOLATILITY_BY_DAY for hour in by_hour])
     middles = (np.arange(CELLS) + 0.5) * 16.0 / 60.0 - 0.5
