@@ -1,0 +1,90 @@
+"""The port between the terminal and whatever runs the account: all that the panes need, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.venues.blotter import Blotter, OrderRequest
+
+MANUAL = "manual"
+
+
+class MarketData(Protocol):
+    """What the terminal asks of a feed; see `feeds.base.Feed`. It never asks for a time after now."""
+
+    @property
+    def spec(self) -> str: ...
+    @property
+    def simulated(self) -> bool: ...
+    @property
+    def instruments(self) -> tuple[Instrument, ...]: ...
+
+    def span(self) -> tuple[int, int]: ...
+    def bars(self, symbol: str, since_ms: int, until_ms: int, timeframe_ms: int = ...) -> Any: ...
+    def forming_bar(self, symbol: str, now_ms: int, timeframe_ms: int = ...) -> Any: ...
+    def trades(self, symbol: str, since_ms: int, until_ms: int) -> Any: ...
+    def book(self, symbol: str, now_ms: int, depth: int = ...) -> Any: ...
+    def tickers(self, now_ms: int) -> Any: ...
+
+
+@dataclass(slots=True)
+class AccountView:
+    """One account as the terminal folds it from its journal.
+
+    `owner` is the strategy that trades on it, empty for a person's; `params` are the strategy's, for reading.
+    """
+
+    name: str
+    blotter: Blotter
+    owner: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the session said to a command: `text` is the rule when it refused, `order_id` the order it made."""
+
+    ok: bool
+    text: str = ""
+    order_id: int = 0
+
+
+class Backend(Protocol):
+    """A session as the terminal sees it. `refresh`, `accounts` and the feed are used by one thread at a time;
+    `place` and `cancel` come from others and may wait for the session's answer."""
+
+    @property
+    def session(self) -> str: ...
+    @property
+    def mode(self) -> str:
+        """PAPER or LIVE."""
+
+    @property
+    def feed(self) -> MarketData: ...
+    @property
+    def fees(self) -> tuple[float, float]:
+        """Maker and taker, as fractions of the notional."""
+
+    def now_ms(self) -> int:
+        """The session's time in UTC milliseconds; it may run faster than the wall clock, or stand still."""
+
+    def refresh(self) -> int:
+        """Fold what is new in the journals; the answer grows whenever an account changed."""
+
+    def accounts(self) -> Sequence[AccountView]:
+        """The accounts of the session, `manual` first."""
+
+    def place(self, request: OrderRequest, command_id: str) -> Answer:
+        """Send an order for the account `manual`; the same `command_id` twice is one order."""
+
+    def cancel(self, account: str, order_id: int, command_id: str) -> Answer:
+        """Cancel an open order of `account`."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when an account may have changed, at the latest after `timeout_s`."""
+
+    def close(self) -> None:
+        """Let go of the session; it goes on running."""

@@ -1,0 +1,84 @@
+"""From what a person typed to what the session is asked, and the answer in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twinstar_kit.kernel.errors import OrderError, TwinStarError, UsageError
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.orders import OrdType, Side
+from twinstar_kit.terminal.backend import MANUAL, Answer, Backend
+from twinstar_kit.venues.blotter import OrderRequest
+
+SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+TYPES = {"market": OrdType.MARKET, "limit": OrdType.LIMIT, "stop": OrdType.STOP}
+
+
+def order_request(message: Mapping[str, Any], instrument: Instrument) -> OrderRequest:
+    """The order that a ticket describes; OrderError or UsageError name what does not fit the instrument's rules.
+
+    >>> btc = Instrument.from_sizes("BTC/USDT")
+    >>> order_request({"side": "buy", "order_type": "limit", "amount": "0.5", "price": "61,659.79"}, btc).price
+    6165979
+    """
+    try:
+        side, kind = SIDES[message["side"]], TYPES[message["order_type"]]
+    except KeyError as error:
+        raise UsageError(f"the ticket knows no {error.args[0]!r}") from None
+    amount = _number(message.get("amount"), f"{instrument.symbol} amount", f"enter how much {instrument.base}")
+    qty = instrument.amount_units(amount)
+    if kind is OrdType.MARKET:
+        return OrderRequest(instrument.symbol, side, kind, qty)
+    price = instrument.price_units(
+        _number(message.get("price"), f"{instrument.symbol} price", "enter a price, or choose Market")
+    )
+    if kind is OrdType.STOP:
+        return OrderRequest(instrument.symbol, side, kind, qty, stop_px=price)
+    return OrderRequest(instrument.symbol, side, kind, qty, price=price)
+
+
+def _number(text: Any, what: str, cure: str) -> str:
+    cleaned = str(text or "").strip().replace(",", "").replace(" ", "")
+    if not cleaned:
+        raise OrderError(f"{what} is missing; {cure}")
+    return cleaned
+
+
+def carry_out(backend: Backend, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Place or cancel; blocks until the session has answered. A refusal is an answer, never an exception."""
+    command_id = str(message.get("command_id", ""))
+    reply: dict[str, Any] = {"type": "answer", "command_id": command_id}
+    try:
+        if message.get("type") == "cancel":
+            answer = backend.cancel(str(message["account"]), int(message["order_id"]), command_id)
+        else:
+            instrument = _instrument(backend, str(message.get("symbol", "")))
+            answer = backend.place(order_request(message, instrument), command_id)
+    except TwinStarError as error:
+        answer = Answer(False, str(error))
+    return reply | {"ok": answer.ok, "text": answer.text, "order_id": answer.order_id}
+
+
+def order_state(backend: Backend, order_id: int) -> dict[str, Any]:
+    """What became of an order of the account `manual`: status, amounts and the average price of its fills."""
+    manual = next(view for view in backend.accounts() if view.name == MANUAL)
+    order = manual.blotter.orders.get(order_id)
+    if order is None:
+        return {}
+    instrument, filled = order.instrument, order.cum_qty
+    cost = sum(fill.last_px * fill.last_qty for fill in order.fills)
+    status = {"open": "open", "closed": "filled", "canceled": "canceled"}[order.status]
+    return {
+        "status": status,
+        "amount": instrument.amount(order.order_qty),
+        "filled": instrument.amount(filled),
+        "average": cost / filled / 10**instrument.price_scale if filled else None,
+    }
+
+
+def _instrument(backend: Backend, symbol: str) -> Instrument:
+    for instrument in backend.feed.instruments:
+        if instrument.symbol == symbol:
+            return instrument
+    raise UsageError(f"{symbol or 'this symbol'} is not traded in this session")

@@ -1,0 +1,54 @@
+"""The equity pane: one Bokeh figure a page, fed from the hub's curves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twinstar_kit.report import theme
+
+if TYPE_CHECKING:
+    from twinstar_kit.terminal.hub import Hub
+
+COLOURS = (theme.LINE, theme.ACCENT, theme.UP, theme.MUTED)
+
+
+class EquityFigure:
+    """Equity of each account of the session over time, in the money asset."""
+
+    def __init__(self, hub: Hub) -> None:
+        import panel as pn
+        from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+
+        self.hub = hub
+        self.sources: dict[str, Any] = {}
+        self.told: dict[str, tuple[int, int]] = {}
+        views = hub.backend.accounts()
+        figure = theme.new_figure("", 190, x_axis_type="datetime", tools="xpan,reset")
+        figure.sizing_mode = "stretch_both"
+        figure.toolbar_location = None
+        figure.min_border_top = figure.min_border_bottom = 4
+        lines = []
+        for view, colour in zip(views, COLOURS * (len(views) // len(COLOURS) + 1), strict=False):
+            source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": []})
+            name = view.owner or view.name
+            lines.append(figure.line("time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name))
+        theme.style_legend(figure)
+        figure.yaxis.formatter = NumeralTickFormatter(format="0,0.00")
+        figure.yaxis.ticker.desired_num_ticks = 4
+        figure.x_range.range_padding = figure.y_range.range_padding = 0.02
+        tips = [("", "$name"), ("time", "@time{%F %T}"), ("equity", f"@equity{{0,0.00}} {hub.rates.money}")]
+        figure.add_tools(HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=lines))
+        self.pane = pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0)
+
+    def update(self) -> None:
+        """Bring the figure up to date; call it with the document's lock, as Panel's callbacks do."""
+        for name, source in self.sources.items():
+            curve = self.hub.curves.get(name)
+            if curve is None or not curve.times:
+                continue
+            times, values = list(curve.times), list(curve.values)
+            state = (len(times), times[-1] // 5_000)  # the last point moves at most every five seconds
+            if state == self.told.get(name):
+                continue
+            self.told[name] = state
+            source.data = {"time": times, "equity": values}

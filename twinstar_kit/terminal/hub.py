@@ -1,0 +1,240 @@
+"""The hub: one replica of the session for all open pages, and what each page is told.
+
+One thread reads the session and the feed, makes each piece of news once, and hands every page the newest state, but
+only after the page has taken in what it was sent before. A page that is slow or asleep skips intermediate prices; it
+delays neither the others nor an order, which runs in the session's own process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import structlog
+
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.terminal import panes
+from twinstar_kit.terminal.backend import Backend
+from twinstar_kit.terminal.portfolio import Positions, Rates, equity, equity_history, money_asset
+from twinstar_kit.terminal.wire import MINUTE_MS, base_step
+
+PERIOD_S = 0.2
+HEARTBEAT_ROUNDS = 5  # a page hears something at least once a second
+MOST_LIVE_BARS = 500
+MOST_POINTS = 2_000
+
+log = structlog.get_logger(__name__)
+
+
+class Tab:
+    """One open page: which symbol it shows, what it has been told, and whether it is ready for more."""
+
+    def __init__(self, hub: Hub, deliver: Callable[[str], None]) -> None:
+        self.hub, self.deliver = hub, deliver
+        self.symbol = hub.instruments[0].symbol
+        self.since_ms = 0
+        self.sequence = 0
+        self.ready = False
+        self.told: dict[str, Any] = {}
+        self.equity_told: Any = None
+
+    def select(self, symbol: str, known_minute: float = 0) -> None:
+        """The page shows `symbol` now and holds its bars up to `known_minute`."""
+        if symbol not in self.hub.by_symbol:
+            return
+        self.symbol = symbol
+        step_ms = self.hub.step_ms
+        now = self.hub.backend.now_ms() // step_ms * step_ms
+        self.since_ms = (int(known_minute) * MINUTE_MS if known_minute else now) - step_ms
+        self.told.pop("market", None)
+        self.ready = True
+        self.hub.wake.set()
+
+    def acknowledge(self, sequence: int) -> None:
+        """The page has taken in message `sequence`."""
+        if sequence == self.sequence:
+            self.ready = True
+
+    def close(self) -> None:
+        """The page is gone."""
+        self.hub.tabs.discard(self)
+
+
+class Round:
+    """What the hub makes of one instant, each piece once however many pages want it."""
+
+    def __init__(self, hub: Hub, now_ms: int, version: int) -> None:
+        self.hub, self.now_ms, self.version = hub, now_ms, version
+        self._made: dict[Any, Any] = {}
+        self.tickers = self._tickers()
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, the first time that `key` is asked for."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _tickers(self) -> Any:
+        rows = panes.ticker_rows(self.hub.instruments, self.hub.backend.feed.tickers(self.now_ms))
+        self.last = rows[:, 0]
+        return rows
+
+    def tickers_json(self) -> str:
+        return str(self.once("tickers", lambda: panes.dumps(self.tickers.tolist())))
+
+    def market_json(self, instrument: Instrument) -> tuple[str, str]:
+        feed = self.hub.backend.feed
+
+        def make() -> tuple[str, str]:
+            return (
+                panes.dumps(panes.book(instrument, feed, self.now_ms)),
+                panes.dumps(panes.trades(instrument, feed, self.now_ms)),
+            )
+
+        pair: tuple[str, str] = self.once(("market", instrument.symbol), make)
+        return pair
+
+    def bars_json(self, instrument: Instrument, since_ms: int) -> str:
+        feed = self.hub.backend.feed
+
+        def make() -> str:
+            if (self.now_ms - since_ms) // self.hub.step_ms > MOST_LIVE_BARS:
+                return panes.dumps({"restart": True})
+            return panes.dumps({"rows": panes.live_bars(instrument, feed, since_ms, self.now_ms)})
+
+        return str(self.once(("bars", instrument.symbol, since_ms), make))
+
+    def account_json(self) -> str:
+        hub = self.hub
+
+        def make() -> str:
+            views = hub.backend.accounts()
+            positions = {view.name: hub.positions_of(view.name).fold(view.blotter.fills) for view in views}
+            return panes.dumps(panes.account(views, positions, hub.rates, self.last))
+
+        return str(self.once("account", make))
+
+
+class EquityCurve:
+    """Equity of one account: its past worked out once, then a point a minute and one at every change."""
+
+    def __init__(self, times: Any, values: Any) -> None:
+        self.times, self.values = times.tolist(), values.tolist()
+        self.version = -1
+
+    def add(self, now_ms: int, value: float, version: int) -> None:
+        """Take in the present; the last point is moved along while less than a minute has passed."""
+        fresh = len(self.times) < 2 or now_ms - self.times[-2] >= MINUTE_MS or version != self.version
+        self.version = version
+        if fresh:
+            self.times.append(now_ms)
+            self.values.append(value)
+        else:
+            self.times[-1], self.values[-1] = now_ms, value
+        if len(self.times) > MOST_POINTS:  # keep the shape of the past at half the points
+            del self.times[: MOST_POINTS // 2 : 2], self.values[: MOST_POINTS // 2 : 2]
+
+
+class Hub:
+    """Serves every page of one Panel server from one backend."""
+
+    def __init__(self, backend: Backend, period_s: float = PERIOD_S) -> None:
+        self.backend, self.period_s = backend, period_s
+        self.instruments = backend.feed.instruments
+        self.by_symbol = {instrument.symbol: instrument for instrument in self.instruments}
+        self.step_ms = base_step(backend.feed) * MINUTE_MS
+        self.rates = Rates(self.instruments, money_asset(self.instruments))
+        self.tabs: set[Tab] = set()
+        self.curves: dict[str, EquityCurve] = {}
+        self.wake = threading.Event()
+        self.rounds = 0
+        self._positions: dict[str, Positions] = {}
+        self._stop = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def open_tab(self, deliver: Callable[[str], None]) -> Tab:
+        """A page opened; `deliver(json)` sends to it and may be called from any thread."""
+        tab = Tab(self, deliver)
+        self.tabs.add(tab)
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="terminal-hub", daemon=True)
+                self._thread.start()
+        return tab
+
+    def close(self) -> None:
+        """Stop serving; the session goes on."""
+        self._stop = True
+        self.wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self.backend.close()
+
+    def positions_of(self, account: str) -> Positions:
+        """The positions of an account, kept between rounds."""
+        return self._positions.setdefault(account, Positions())
+
+    def _run(self) -> None:
+        while not self._stop:
+            try:
+                self.round()
+            except Exception as error:  # one bad round must not end the page's life; the page is told
+                log.exception("terminal_round_failed")
+                self._tell_all({"type": "error", "text": str(error)})
+            if not self.wake.is_set():
+                self.backend.wait(self.period_s)
+            self.wake.clear()
+
+    def round(self) -> None:
+        """Read the session once and tell every page that is ready what is new."""
+        self.rounds += 1
+        tabs = [tab for tab in list(self.tabs) if tab.ready]
+        if not tabs:
+            return
+        version = self.backend.refresh()
+        news = Round(self, self.backend.now_ms(), version)
+        self._follow_equity(news)
+        for tab in tabs:
+            message = self._message(tab, news)
+            if message:
+                tab.deliver(message)
+
+    def _follow_equity(self, news: Round) -> None:
+        for view in self.backend.accounts():
+            if view.name not in self.curves:
+                past = equity_history(view, self.backend.feed, self.rates, news.now_ms)
+                self.curves[view.name] = EquityCurve(*past)
+            self.curves[view.name].add(news.now_ms, equity(view.blotter, self.rates, news.last), news.version)
+
+    def _message(self, tab: Tab, news: Round) -> str:
+        """What `tab` does not know yet, as JSON; empty when that is nothing."""
+        told, parts = tab.told, []
+        instrument = self.by_symbol[tab.symbol]
+        moment = (tab.symbol, news.now_ms)
+        tickers_changed = not np.array_equal(told.get("tickers"), news.tickers)
+        if tickers_changed:
+            told["tickers"] = news.tickers
+            parts.append(f'"tickers":{news.tickers_json()}')
+        if told.get("market") != moment:
+            told["market"] = moment
+            book, trades = news.market_json(instrument)
+            parts.append(f'"book":{book},"trades":{trades}')
+            parts.append(f'"bars":{news.bars_json(instrument, tab.since_ms)}')
+            tab.since_ms = max(tab.since_ms, news.now_ms // self.step_ms * self.step_ms - self.step_ms)
+        # the worth of an account moves with prices: told again when either changed
+        if told.get("account") != news.version or tickers_changed:
+            told["account"] = news.version
+            parts.append(f'"account":{news.account_json()}')
+        if not parts and self.rounds % HEARTBEAT_ROUNDS:
+            return ""
+        tab.sequence += 1
+        tab.ready = False
+        head = f'"type":"state","seq":{tab.sequence},"now":{news.now_ms},"symbol":{panes.dumps(tab.symbol)}'
+        return "{" + ",".join([head, *parts]) + "}"
+
+    def _tell_all(self, message: dict[str, Any]) -> None:
+        for tab in list(self.tabs):
+            tab.deliver(panes.dumps(message))

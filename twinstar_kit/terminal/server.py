@@ -1,0 +1,128 @@
+"""Serving the terminal: one Panel server on this machine's own address."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from typing import Any
+
+from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.settings import load_settings
+from twinstar_kit.terminal import current
+from twinstar_kit.terminal.backend import Backend
+from twinstar_kit.terminal.hub import Hub
+
+ADDRESS = "127.0.0.1"
+
+
+class TerminalServer:
+    """A terminal on `http://127.0.0.1:PORT/`; port 0 takes a free one.
+
+    `run` serves until interrupted; `start` serves in a thread of its own and returns.
+    """
+
+    def __init__(self, backend: Backend, port: int = 0) -> None:
+        self.hub = Hub(backend)
+        self.port = port
+        self._server: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the browser finds it."""
+        return f"http://{ADDRESS}:{self.port}/"
+
+    def run(self, show: bool = False) -> None:
+        """Serve in this thread until `stop` or an interrupt."""
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self._loop = loop
+        try:
+            self._listen(show)
+            self._ready.set()
+            loop.run_forever()
+        except KeyboardInterrupt:
+            pass
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._ready.set()
+            if self._server is not None:
+                self._server.stop()
+            self.hub.close()
+            current.use(None)
+
+    def start(self) -> TerminalServer:
+        """Serve in the background; returns once the port is open."""
+        self._thread = threading.Thread(target=self._run_quietly, name="terminal-server", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; the session goes on."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread is not None:
+            self._thread.join(timeout=15)
+
+    def _run_quietly(self) -> None:
+        try:
+            self.run()
+        except BaseException:
+            if self._error is None:
+                raise
+
+    def _listen(self, show: bool) -> None:
+        import panel as pn
+        from panel.io.server import get_server
+        from tornado.ioloop import IOLoop
+
+        from twinstar_kit.terminal.page import make_page
+        from twinstar_kit.terminal.routes import ROUTES
+
+        pn.config.theme = "dark"
+        current.use(self.hub)
+        try:
+            self._server = get_server(
+                {"/": make_page}, port=self.port, address=ADDRESS, loop=IOLoop.current(), title="TwinStar",
+                extra_patterns=list(ROUTES), show=show, start=False,
+            )  # fmt: skip
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UsageError(f"port {self.port} is in use; choose another with --port, or 0 for a free one") from None
+            raise
+        self.port = self._server.port
+        # a page of another origin gets 403; Bokeh itself lists only localhost
+        self._server._tornado.websocket_origins.add(f"{ADDRESS}:{self.port}")
+        self._server.start()
+
+
+def serve(
+    feed: str | None = None,
+    port: int | None = None,
+    show: bool = True,
+    session: str | None = None,
+    *,
+    strategy: str | None = None,
+    home: str | None = None,
+) -> None:
+    """Serve the terminal until interrupted, on the session `session`: the running one, or one that is started.
+
+    `feed` and `strategy` say what a session that is started trades on; of a running one they must be what it has.
+    Raises UsageError for an unknown feed, a session that runs something else, or a port in use.
+    """
+    from twinstar_kit.terminal.session_backend import open_backend
+
+    settings = load_settings(feed=feed, port=port, session=session, home=home)
+    backend = open_backend(settings, strategy=strategy)
+    server = TerminalServer(backend, settings.port)
+    print(f"TwinStar terminal on http://{ADDRESS}:{settings.port}/ (session {backend.session}); Ctrl+C ends it")
+    server.run(show=show)

@@ -1,0 +1,56 @@
+// The top bar: the symbol and its day, the account in two numbers, the mode, the venue's clock, the link.
+
+import { byId, setMood, setText } from "../dom.js";
+import { formatAmount, formatDay, formatMoney, formatPercent, formatPrice, formatTime, zoneName } from "../format.js";
+
+const LINK_WORDS = { connecting: "connecting", live: "live", stale: "no word from the server" };
+
+export function mountTopBar(store) {
+  const { boot } = store;
+  byId("simulated").hidden = !boot.simulated;
+  if (boot.strategy) {
+    byId("strategy").hidden = false;
+    setText(byId("strategy"), boot.strategy.name);
+    byId("strategy").title = `Strategy ${boot.strategy.name} on account ${boot.strategy.account}: ${boot.strategy.params ?? ""}`;
+  }
+  byId("balance").dataset.testid = `balance-${boot.money}`;
+  for (const unit of document.querySelectorAll(".money-unit")) setText(unit, boot.money);
+  byId("mode").title = `Session ${boot.session}, feed ${boot.feed}: orders fill on a virtual exchange`;
+
+  store.on("symbol", () => {
+    setText(byId("symbol"), store.symbol);
+    setText(byId("stat-base"), store.instrument.base);
+    setText(byId("stat-quote"), store.instrument.quote);
+    showTicker(store);
+  });
+  store.on("tickers", () => showTicker(store));
+  store.on("account", (account) => {
+    setText(byId("equity"), formatMoney(account.equity, boot.money));
+    setText(byId("balance"), formatMoney(account.balance, boot.money));
+  });
+  store.on("now", (now) => {
+    setText(byId("clock"), formatTime(now));
+    setText(byId("clock-day"), `${formatDay(now)} ${zoneName}`);
+  });
+  store.on("link", (state) => {
+    const dot = byId("link");
+    dot.dataset.state = state;
+    dot.title = LINK_WORDS[state];
+    dot.setAttribute("aria-label", LINK_WORDS[state]);
+  });
+}
+
+function showTicker(store) {
+  const { ticker, instrument } = store;
+  if (!ticker || !instrument) return;
+  const last = byId("last-price");
+  setText(last, formatPrice(ticker.last, instrument));
+  if (ticker.before !== undefined && ticker.before !== ticker.last) setMood(last, ticker.last - ticker.before);
+  setText(byId("stat-change"), `${formatPrice(ticker.last - ticker.open, instrument)}  ${formatPercent(ticker.change)}`);
+  setMood(byId("stat-change"), ticker.change);
+  setText(byId("stat-high"), formatPrice(ticker.high, instrument));
+  setText(byId("stat-low"), formatPrice(ticker.low, instrument));
+  setText(byId("stat-volume"), formatAmount(ticker.volume));
+  setText(byId("stat-turnover"), formatAmount(ticker.turnover));
+  document.title = `${formatPrice(ticker.last, instrument)} ${store.symbol} · TwinStar`;
+}
