@@ -1,10 +1,10 @@
-"""What went into an engine, recorded in order: with the header it reproduces every event of the journal."""
+"""Market data that went into an engine, recorded in order: with header and commands it reproduces every event."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -19,26 +19,19 @@ from twinstar_kit.kernel.records import canonical_json
 
 
 class InputKind(IntEnum):
-    """Kinds of input; the fields of `input_t.v` that each uses, in order.
+    """Kinds of market data; the fields of `input_t.v` that each uses, in order.
 
-    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side. QUOTE: bid,
-    ask. PLACE: side, ord_type, order_qty, price, stop_px, trail, trail_rate, flags, link_id. CANCEL: order_id.
-    DEPOSIT: asset, amount. CLOSE_OUT: price.
+    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker.
+    QUOTE: bid, ask. Commands are recorded beside them, see `Batch.command`.
     """
 
     BAR = 1
     TRADE = 2
     QUOTE = 3
-    PLACE = 10
-    CANCEL = 11
-    DEPOSIT = 12
-    CLOSE_OUT = 13
 
 
-MARKET_DATA = (InputKind.BAR, InputKind.TRADE, InputKind.QUOTE)
-
-input_t = np.dtype([("kind", "<i2"), ("instrument", "<i2"), ("reserved", "<i4"), ("ts", "<i8"), ("v", "<i8", (9,))])
-"""One input, 88 bytes, little-endian: `ts` is when it counts (UTC ms of the venue; a bar counts at its close)."""
+input_t = np.dtype([("kind", "<i2"), ("instrument", "<i2"), ("reserved", "<i4"), ("ts", "<i8"), ("v", "<i8", (7,))])
+"""One input, 72 bytes, little-endian: `ts` is when it counts (UTC ms of the venue; a bar counts at its close)."""
 
 _HEAD = struct.Struct("<iiq")
 _ROWS = np.dtype(("<i8", (6,)))
@@ -113,43 +106,29 @@ def record(kind: InputKind, instrument: int, ts: int, values: Sequence[int]) -> 
 
 
 class InputDigest:
-    """The digest of the market data among inputs, the same however they were cut into runs.
+    """The digest of recorded market data, the same however it was cut into runs; empty when nothing was recorded.
 
     A run over bars of one instrument has the digest of those `Bars`; anything else is hashed record by record.
     """
 
     def __init__(self, header: dict[str, Any]) -> None:
-        instruments = [Instrument.from_canonical(fields) for fields in header["instruments"]]
-        self._timeframe_ms = int(header["timeframe_ms"])
-        self._bars = (
-            DataDigest(instruments[0], self._timeframe_ms)
-            if header["granularity"] == "bars" and len(instruments) == 1
-            else None
-        )
+        self._timeframe_ms = int(header.get("timeframe_ms", 0))
+        alone = self._timeframe_ms and header.get("granularity") == "bars" and len(header["instruments"]) == 1
+        self._bars = DataDigest(Instrument.from_canonical(header["instruments"][0]), self._timeframe_ms) if alone else None
         self._hash = hashlib.sha256(canonical_json({"instruments": header["instruments"]}))
         self.count = 0
 
     def update(self, runs: Iterable[Inputs]) -> None:
-        """Take in runs of inputs; commands among them are left out, as they are events."""
+        """Take in runs of inputs."""
         for run in runs:
-            if self._bars is not None and run.rows is not None:
-                self._bars.update(run.rows)
-                self.count += len(run)
+            if self._bars is None:
+                self._hash.update(run.records(self._timeframe_ms).tobytes())
             else:
-                records = run.records(self._timeframe_ms)
-                market = records[np.isin(records["kind"], MARKET_DATA)]
-                if self._bars is not None:
-                    self._bars.update(market["v"][:, :6])
-                else:
-                    self._hash.update(market.tobytes())
-                self.count += len(market)
+                self._bars.update(run.rows if run.rows is not None else run.records(0)["v"][:, :6])
+            self.count += len(run)
 
     def hexdigest(self) -> str:
         """The digest so far."""
+        if not self.count:
+            return ""
         return self._bars.hexdigest() if self._bars is not None else self._hash.hexdigest()
-
-
-def iter_records(runs: Iterable[Inputs], timeframe_ms: int) -> Iterator[np.void]:
-    """Inputs one by one, in order."""
-    for run in runs:
-        yield from run.records(timeframe_ms)

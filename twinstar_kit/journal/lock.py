@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from twinstar_kit.journal.errors import AccountLocked
 
+
 def try_lock(fd: int) -> bool:
     """Lock an open file for as long as it stays open; False when another holds it."""
     try:
@@ -24,7 +25,8 @@ def try_lock(fd: int) -> bool:
 class FileLock:
     """A lock on a file that says who holds it. The file stays behind when the lock is released; it is not the lock.
 
-    `what` names the thing in messages ("account breakout"), `purpose` the holder ("twinstar paper"), `cure` the way out.
+    `what` names the thing in messages ("account breakout"), `purpose` the holder ("twinstar paper"), `cure` the way out;
+    `details` are told to whoever asks for the holder.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "lock"
@@ -35,8 +37,9 @@ class FileLock:
     True
     """
 
-    def __init__(self, path: Path, what: str, purpose: str, cure: str = "wait until it has ended") -> None:
-        self.path, self.what, self.purpose, self.cure = path, what, purpose, cure
+    def __init__(self, path: Path, what: str, purpose: str, cure: str = "wait until it has ended",
+                 details: dict[str, Any] | None = None) -> None:  # fmt: skip
+        self.path, self.what, self.purpose, self.cure, self.details = path, what, purpose, cure, details or {}
         self._fd: int | None = None
 
     def acquire(self) -> Self:
@@ -48,7 +51,7 @@ class FileLock:
             os.close(fd)
             raise AccountLocked(f"{self.what} is in use by {_describe(told)}; {self.cure}")
         who = {"pid": os.getpid(), "purpose": self.purpose, "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        text = json.dumps(who).encode()
+        text = json.dumps(who | self.details).encode()
         os.write(fd, text)
         os.ftruncate(fd, len(text))
         self._fd = fd

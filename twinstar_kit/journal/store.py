@@ -25,6 +25,7 @@ APPLICATION_ID = 0x54575354  # "TWST"
 FORMAT = 1
 _NO_EVENTS = np.empty(0, event_t)
 _NO_EQUITY = np.empty(0, np.int64)
+_TYPES = [bytes, bytes, bytes, str, str, bytes]
 
 _SCHEMA = """
 CREATE TABLE header(id INTEGER PRIMARY KEY CHECK (id = 1), canonical TEXT NOT NULL, meta TEXT NOT NULL, chain BLOB NOT NULL);
@@ -34,6 +35,7 @@ CREATE TABLE batches(
     inputs BLOB NOT NULL,       -- what went in, see inputs.py
     events BLOB NOT NULL,       -- event_t records, in the order of the engine's steps
     equity BLOB NOT NULL,       -- int64 money units after each bar of this batch; not part of the digest
+    command TEXT NOT NULL,      -- JSON: what a client asked for, null when the market alone made this batch
     answers TEXT NOT NULL,      -- JSON: command_id -> answer
     final INTEGER NOT NULL,     -- 1: the run has ended, nothing follows
     chain BLOB NOT NULL         -- SHA-256 over the chain before and everything above
@@ -45,18 +47,22 @@ CREATE TABLE snapshot(id INTEGER PRIMARY KEY CHECK (id = 1), batch INTEGER NOT N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What is committed at once. `events` is `event_t` with seqs that follow on, `equity` int64 money units after each bar.
+    """What is committed at once.
 
-    `answers` maps command ids to what the client is told; `snapshot` replaces the one before it; `final` ends the run.
+    `inputs` are market data, `command` is what a client asked for after them; `events` is `event_t` with seqs that
+    follow on; `equity` is int64 money units after each bar. `answers` maps command ids to what the client is told;
+    `snapshot` replaces the one before it; `final` ends the run. `number` and `chain` are the journal's.
     """
 
     inputs: tuple[Inputs, ...] = ()
     events: npt.NDArray[np.void] = field(default_factory=lambda: _NO_EVENTS)
     equity: npt.NDArray[np.int64] = field(default_factory=lambda: _NO_EQUITY)
+    command: dict[str, Any] | None = None
     answers: dict[str, Any] = field(default_factory=dict)
     snapshot: bytes | None = None
     final: bool = False
     number: int = 0
+    chain: bytes = b""
 
 
 class JournalReader:
@@ -105,17 +111,17 @@ class JournalReader:
         before = self._root if after == 0 else chain or self._chain_at(after)
         last, seq = after, None
         with _reading(self.path):
-            query = "SELECT batch, seq, inputs, events, equity, answers, final, chain FROM batches WHERE batch > ? ORDER BY batch"
-            for number, upto, inputs, events, equity, answers, final, told in self._db.execute(query, (after,)):
-                typed = [type(value) for value in (inputs, events, equity, answers, told)] == [bytes, bytes, bytes, str, bytes]
+            query = "SELECT batch, seq, inputs, events, equity, command, answers, final, chain FROM batches WHERE batch > ? ORDER BY batch"
+            for number, upto, inputs, events, equity, command, answers, final, told in self._db.execute(query, (after,)):
+                typed = [type(value) for value in (inputs, events, equity, command, answers, told)] == _TYPES
                 if typed:
-                    before = _link(before, number, upto, inputs, events, equity, answers, final)
+                    before = _link(before, number, upto, inputs, events, equity, command, answers, final)
                 if not typed or number != last + 1 or before != told:
                     raise JournalDamaged(f"{self.path}: batch {last + 1} is not what was written; events up to {seq or 0} are whole")
                 last, seq = number, upto
                 yield Batch(
                     tuple(unpack_inputs(inputs)), np.frombuffer(events, event_t), np.frombuffer(equity, "<i8"),
-                    json.loads(answers), None, bool(final), number,
+                    json.loads(command), json.loads(answers), None, bool(final), number, before,
                 )  # fmt: skip
 
     def _chain_at(self, batch: int) -> bytes:
@@ -199,7 +205,7 @@ class JournalReader:
                 raise JournalDamaged(f"{self.path}: batch {batch.number}: events do not follow on after {seq}")
             seq += count
             if seal and seal.batch == batch.number:
-                at_seal = self._chain_at(batch.number)
+                at_seal = batch.chain
         if seq != last.seq:
             raise JournalDamaged(f"{self.path}: {seq} events are stored where {last.seq} were counted")
         if seal and seal.batch > last.batch:
@@ -306,15 +312,16 @@ class Journal(JournalReader):
         number = before.batch + 1
         inputs, events = pack_inputs(batch.inputs), np.ascontiguousarray(batch.events, event_t).tobytes()
         equity = np.ascontiguousarray(batch.equity, "<i8").tobytes()
-        answers, final = json.dumps(batch.answers, sort_keys=True), int(batch.final)
-        chain = _link(before.chain, number, seq, inputs, events, equity, answers, final)
+        command, answers = json.dumps(batch.command, sort_keys=True), json.dumps(batch.answers, sort_keys=True)
+        final = int(batch.final)
+        chain = _link(before.chain, number, seq, inputs, events, equity, command, answers, final)
         try:
             with _writing(self.path):
                 db = self._db
                 db.execute("BEGIN IMMEDIATE")
                 db.execute(
-                    "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (number, seq, inputs, events, equity, answers, final, chain),
+                    "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (number, seq, inputs, events, equity, command, answers, final, chain),
                 )
                 for command_id, answer in batch.answers.items():
                     db.execute("INSERT INTO commands VALUES (?, ?, ?)", (command_id, number, json.dumps(answer, sort_keys=True)))
@@ -342,7 +349,7 @@ class Journal(JournalReader):
         """Fold the log into the file, close it and let others write it; a second call does nothing."""
         if self._db is not None and not self._failed:
             with suppress(apsw.Error):  # a reader is looking: what is in the log stays there, as durable as before
-                self._db.pragma("wal_checkpoint(TRUNCATE)")
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         super().close()
         self._witness.close()
 
@@ -372,11 +379,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _link(before: bytes, number: int, seq: int, inputs: bytes, events: bytes, equity: bytes, answers: str, final: int) -> bytes:
+def _link(
+    before: bytes, number: int, seq: int, inputs: bytes, events: bytes, equity: bytes, command: str, answers: str, final: int
+) -> bytes:  # fmt: skip
+    parts = (inputs, events, equity, command.encode(), answers.encode())
     link = hashlib.sha256(before)
-    told = answers.encode()
-    link.update(canonical_json([number, seq, len(inputs), len(events), len(equity), len(told), final]))
-    for part in (inputs, events, equity, told):
+    link.update(canonical_json([number, seq, [len(part) for part in parts], final]))
+    for part in parts:
         link.update(part)
     return link.digest()
 
