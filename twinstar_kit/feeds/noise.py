@@ -28,7 +28,9 @@ SQRT_HALF = 0.7071067811865476
 EXP_TERMS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
 LOG_TERMS = tuple(1.0 / n for n in range(21, 0, -2))
 
-WEEK_MINUTES = 10_080
+# Counters of a symbol's own streams, far above any minute.
+SLOW, SPREADS, SIZES, PLACES = 1 << 40, 1 << 41, 1 << 42, 1 << 43
+
 CELL_MINUTES, CELL_SHIFT, CELLS = 16, 4, 630  # the seasonal tables hold one value for 16 minutes of a week
 
 factor_t = np.dtype(
@@ -102,7 +104,7 @@ def log(x: Any) -> Any:
 @inlined
 def smooth(key: Any, level: Any, minute: Any) -> Any:
     """Slow noise of variance below 1: hashed values 2**level minutes apart, joined by straight lines."""
-    stream = draw(key, -1 - level)
+    stream = draw(key, SLOW + level)
     k = minute >> level
     left = bell(draw(stream, k))
     if level == 0:

@@ -29,7 +29,7 @@ class SimulatedMarket:
     >>> bars = market.bars("BTC/USDT", 1_735_689_600_000, 1_735_689_720_000)
     >>> len(bars), bars.simulated, bars.source
     (2, True, 'simulated:7')
-    >>> market.last("BTC/USDT", 1_735_689_719_999) == bars.rows[-1, 4]
+    >>> market.last("BTC/USDT", 1_735_689_719_999) == int(bars.rows[-1, 4])
     True
     """
 

@@ -21,7 +21,7 @@ from twinstar_kit.feeds.minutes import (
     log_prices,
     minute_bar,
 )
-from twinstar_kit.feeds.noise import LOW16, S16, S32, S48, bell, draw, exp, path, unit
+from twinstar_kit.feeds.noise import LOW16, PLACES, S16, S32, S48, SIZES, SPREADS, bell, draw, exp, path, unit
 from twinstar_kit.jit import compiled, inlined
 
 TS, PRICE, AMOUNT, SIDE, ID = range(5)  # columns of trades, the fields of trade_t
@@ -228,7 +228,7 @@ def extend(row: Any, first: Any, high: Any, low: Any, last: Any, amount: Any) ->
 @inlined
 def quotes(symbol: Any, last: Any, side: Any, now_ms: Any) -> Any:
     """Best bid and best ask in ticks around the last trade."""
-    key = draw(symbol["key"], -64)
+    key = draw(symbol["key"], SPREADS)
     wide = symbol["spread"] * (0.5 + unit(draw(key, now_ms // SPREAD_MS)))
     spread = max(1, int(last * wide + 0.5))
     return (last - spread, last) if side > 0 else (last, last + spread)
@@ -237,7 +237,7 @@ def quotes(symbol: Any, last: Any, side: Any, now_ms: Any) -> Any:
 @inlined
 def level_lots(symbol: Any, price: Any, depth: Any, now_ms: Any) -> Any:
     """The amount that rests at `price`, in lots; each price renews it at times of its own."""
-    key = draw(draw(symbol["key"], -65), price)
+    key = draw(draw(symbol["key"], SIZES), price)
     period = SIZE_MS * (1 + int(key & np.uint64(7)))
     u = unit(draw(key, (now_ms + int(key >> S48)) // period))
     size = exp(symbol["log_depth"]) / price
@@ -247,7 +247,7 @@ def level_lots(symbol: Any, price: Any, depth: Any, now_ms: Any) -> Any:
 @inlined
 def level_price(symbol: Any, cell: Any, gap: Any, now_ms: Any) -> Any:
     """The one price in a cell of `gap` ticks where orders rest."""
-    key = draw(draw(symbol["key"], -66), cell)
+    key = draw(draw(symbol["key"], PLACES), cell)
     place = draw(key, (now_ms + int(key >> S48)) // PLACE_MS)
     return cell * gap + int((place >> S32) % np.uint64(gap))
 
