@@ -60,7 +60,7 @@ docs: $(STAMPS)/project ## write docs/cli.md anew from the commands
 
 .PHONY: lock
 lock: $(STAMPS)/venv ## resolve requirements.lock anew for Python 3.11 to 3.13
-	@$(PY) -m pip install --quiet uv
+	@$(PY) -m pip install -qq uv
 	@printf '%s\n' '# Every version, for Python 3.11 to 3.13 on any platform. Written by `make lock`.' > requirements.lock.new
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade --quiet \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate >> requirements.lock.new
@@ -81,12 +81,12 @@ $(STAMPS)/venv:
 
 $(STAMPS)/parts: requirements.lock | $(STAMPS)/venv
 	@echo "TwinStar: installing what requirements.lock names (once, a few minutes)"
-	@$(PY) -m pip install --quiet --requirement requirements.lock
+	@$(PY) -m pip install -qq --requirement requirements.lock
 	@touch $@
 
 $(STAMPS)/project: pyproject.toml hatch_build.py $(BUNDLE_SOURCES) $(STAMPS)/parts
 	@echo "TwinStar: installing the project and building the terminal's bundle"
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(STAMPS)/warm: $(COMPILED_SOURCES) $(STAMPS)/project

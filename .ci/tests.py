@@ -1,9 +1,8 @@
-"""What `make test` runs: the tests, the kernel once more uncompiled, the notebooks; then the coverage floors."""
+"""What `make test` runs: the tests, then the notebooks output by output, then the coverage floors."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"twinstar_kit/": 75.0, "twinstar_kit/kernel/": 90.0, "twinstar_kit/journal/": 90.0}
 
 
-def run(title: str, *arguments: str, **environment: str) -> None:
+def run(title: str, *arguments: str) -> None:
     """One pytest run whose coverage is added to what is there; its failure ends the whole."""
     print(f"\n== {title}", flush=True)
     command = [sys.executable, "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
+    done = subprocess.run(command, cwd=ROOT)
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -58,8 +57,6 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT).returncode
     subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
     run("tests", "-n", "2", "--dist", "worksteal")
-    # numba's machine code is invisible to coverage; uncompiled, the same tests show which lines they reach
-    run("the kernel's tests, uncompiled", "tests/kernel", "-m", "not slow", NUMBA_DISABLE_JIT="1")
     if any((ROOT / "notebooks").glob("*.ipynb")):
         run(
             "notebooks, output by output",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -59,7 +58,7 @@ def assign(pairs: Sequence[str], parameters: Iterable[str], strategy: str = "the
         elif key in broker:
             sorted_.broker[key] = _flag(key, value) if key == "close_at_end" else value
         elif key in WINDOW:
-            sorted_.window[key] = parse_instant(value, key)
+            sorted_.window[key] = _instant(key, value)
         elif key in INSTRUMENT:
             sorted_.instrument[key] = value
         else:
@@ -68,23 +67,6 @@ def assign(pairs: Sequence[str], parameters: Iterable[str], strategy: str = "the
     if since is not None and until is not None and since >= until:
         raise UsageError("the window is empty: since must be before until")
     return sorted_
-
-
-def parse_instant(text: str, name: str) -> int:
-    """A UTC instant in milliseconds from a date, a date and time (UTC unless it says so), or milliseconds.
-
-    >>> parse_instant("2025-01-01", "since"), parse_instant("2025-01-01T09:00+09:00", "since")
-    (1735689600000, 1735689600000)
-    """
-    if text.lstrip("-").isdigit() and len(text) > 8:
-        return int(text)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        way_out = f"{name}=2025-01-31 or {name}=2025-01-31T12:00"
-        raise UsageError(f"{name} = {text!r} is no date; write {way_out} (UTC)") from None
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
 
 
 def parse_duration(text: str, name: str = "--for") -> int:
@@ -101,6 +83,15 @@ def parse_duration(text: str, name: str = "--for") -> int:
     if not 0 < amount < 1e15:
         raise UsageError(f"{name} {text}: write a length of time such as 90s, 30m, 8h or 2d")
     return round(amount)
+
+
+def _instant(key: str, value: str) -> int:
+    from twinstar_kit.feeds.clock import to_milliseconds
+
+    try:
+        return to_milliseconds(value)
+    except UsageError as error:
+        raise UsageError(f"{key}: {error}") from None
 
 
 def _flag(key: str, value: str) -> bool:

@@ -42,7 +42,7 @@ def terminal(
     """
     from twinstar_kit.terminal import serve
 
-    serve(feed=feed, port=port, browser=browser, session=session)
+    serve(feed=feed, port=port, show=browser, session=session)
 
 
 def lab(
