@@ -52,7 +52,8 @@ def run_job(
         lock = _lock_of(place / "runs", run_id)
         with FileLock(lock, f"run {run_id}", f"job {name}"):
             ledger.begin(run_id, name, values, started, aside)
-            status, error, left = "interrupted", "it was interrupted", None
+            status, left = "interrupted", None
+            error: str | None = "it was interrupted"
             try:
                 error = _execute(
                     template, values, aside, {"TWINSTAR_HOME": str(place)}, cell_timeout_s, progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -244,7 +245,7 @@ def _read(value: Any, kind: type) -> Any:
         number = kind(value)
     except (TypeError, ValueError):
         return None
-    if number in (float("inf"), float("-inf")) or number != number:
+    if not math.isfinite(number):
         return None
     return None if kind is int and isinstance(value, float) and number != value else number
 
