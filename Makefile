@@ -55,8 +55,8 @@ bench: setup ## speed and memory as ratios against named peers in the same run
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: docs
-docs: $(STAMPS)/project ## write docs/cli.md anew from the commands
-	@$(PY) -m twinstar_kit.cli.reference docs/cli.md
+docs: $(STAMPS)/project ## write docs/cli.md and docs/settings.md anew from the code
+	@$(PY) -m twinstar_kit.cli.reference docs
 
 .PHONY: lock
 lock: $(STAMPS)/venv ## resolve requirements.lock anew for Python 3.11 to 3.13

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from twinstar_kit.cli.app import app
 from twinstar_kit.cli.assignments import assign, parse_duration, split_pairs
-from twinstar_kit.cli.reference import reference
+from twinstar_kit.cli.reference import pages
 from twinstar_kit.kernel.errors import UsageError
 
 
@@ -57,8 +57,9 @@ def test_the_list_of_commands_names_them_all():
         assert re.search(rf"^  {path[0]} ", done.stdout, re.MULTILINE)
 
 
-def test_the_written_reference_is_what_the_commands_say(repository: Path):
-    assert (repository / "docs" / "cli.md").read_text() == reference(), "run `make docs`"
+@pytest.mark.parametrize("name", ["cli.md", "settings.md"])
+def test_the_written_reference_is_what_the_code_says(repository: Path, name: str):
+    assert (repository / "docs" / name).read_text() == pages()[name], "run `make docs`"
 
 
 def test_version():

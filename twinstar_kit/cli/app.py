@@ -56,5 +56,5 @@ _group(
     verify=journal.verify,
     export=journal.export,
 )
-_group("jobs", "Run notebooks as jobs.", list=jobs.list_, run=jobs.run)
+_group("jobs", "Run notebooks as jobs.", list=jobs.list_, run=jobs.run, history=jobs.history)
 app.command()(tools.doctor)

@@ -9,7 +9,7 @@ import typer
 
 from twinstar_kit.cli import options
 from twinstar_kit.cli.assignments import split_pairs
-from twinstar_kit.cli.output import print_json, print_table, progress
+from twinstar_kit.cli.output import print_json, print_table, progress, say
 
 Templates = Annotated[
     Path | None, typer.Option(metavar="PATH", help="Folder of job notebooks (else templates/ here).")
@@ -74,3 +74,38 @@ def run(
         print_json(done.to_dict())
     else:
         print(done.output)
+    if done.error:
+        say(f"error: job {name} {done.status}: {done.error}")
+        raise typer.Exit(1)
+
+
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only the runs of this job.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many runs, the latest first.")] = 20,
+    home: options.Home = None,
+    json: options.Json = False,
+) -> None:
+    """List past runs of jobs.
+
+    \b
+    Examples:
+      twinstar jobs history
+      twinstar jobs history daily_report --limit 5 --json
+    """
+    from twinstar_kit.jobs import history as past
+
+    runs = [run.to_dict() for run in past(name, limit=limit)]
+    if json:
+        print_json({"runs": runs})
+        return
+    columns = ["started", "job", "status", "seconds", "output"]
+    cells = [
+        [_utc(run["started_ms"]), run["job"], run["status"], run["seconds"], run["output"]] for run in runs
+    ]
+    print_table(columns, cells, empty="no job has run yet; `twinstar jobs list` shows what there is")
+
+
+def _utc(instant_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(instant_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands themselves, so that the two cannot disagree (`make docs`)."""
+"""Writes docs/cli.md and docs/settings.md from the code itself, so that the two cannot disagree (`make docs`)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,43 @@ success, 1 when what it checks does not hold, and 2 on bad input, which it answe
 What reports takes `--json` and then prints one JSON object on standard output.
 """
 
+SETTINGS = """# Settings
 
-def reference() -> str:
-    """The whole of docs/cli.md.
+Written by `make docs` from `twinstar_kit/settings.py`. The first that sets a key wins: an option of the command, the
+environment, `twinstar.toml` in the working folder, `twinstar.toml` in the home. An unknown key is an error.
 
-    >>> reference().splitlines()[0]
-    '# The `twinstar` command'
+| key in twinstar.toml | environment | default | what it is |
+|---|---|---|---|
+"""
+
+
+def pages() -> dict[str, str]:
+    """The generated pages by file name.
+
+    >>> sorted(pages())
+    ['cli.md', 'settings.md']
     """
+    return {"cli.md": commands_page(), "settings.md": settings_page()}
+
+
+def settings_page() -> str:
+    """Every setting in one table."""
+    from twinstar_kit.settings import PREFIX, Settings
+
+    rows = []
+    for key, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=key != "home")
+        if key == "home":
+            default = "the platform's data folder"
+        elif isinstance(default, dict):
+            default = ", ".join(f"{name} = {value}" for name, value in default.items())
+        shown = "-" if default is None else default
+        rows.append(f"| `{key}` | `{PREFIX}{key.upper()}` | {shown} | {field.description} |\n")
+    return SETTINGS + "".join(rows)
+
+
+def commands_page() -> str:
+    """Every command as its own help describes it."""
     from typer.main import get_command
 
     from twinstar_kit.cli.app import app
@@ -40,4 +70,5 @@ def _commands(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(reference())
+    for name, text in pages().items():
+        Path(sys.argv[1], name).write_text(text)
