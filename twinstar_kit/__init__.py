@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from twinstar_kit.feeds import SimulatedMarket, load_bars
     from twinstar_kit.session import backtest, paper, parity
     from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
-    from twinstar_kit.terminal import Terminal
     from twinstar_kit.venues import VirtualExchange
 
 __version__ = "0.1.0"
@@ -25,7 +24,6 @@ _HOMES = {
     "load_bars": "feeds",
     "SimulatedMarket": "feeds",
     "VirtualExchange": "venues",
-    "Terminal": "terminal",
 }
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "Param",
     "SimulatedMarket",
     "Strategy",
-    "Terminal",
     "VirtualExchange",
     "__version__",
     "backtest",
