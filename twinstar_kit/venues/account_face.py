@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import ccxt
 
@@ -104,7 +104,7 @@ class AccountFace:
         broker = self.venue.broker
         slippage = 0 if request.ord_type is OrdType.LIMIT else broker.slippage_bps / 10_000
         exact = amount * from_units(units, m.price_scale) * (1 + slippage) * (1 + broker.fee_taker)
-        return round(exact, m.quote_scale)
+        return Decimal(round(exact, m.quote_scale))
 
     def order_request(
         self: Any, m: Instrument, type: str, side: str, amount: Any, price: Any, params: dict[str, Any]
@@ -346,7 +346,7 @@ class AccountFace:
         if symbol is not None and order.instrument.symbol != self.market(symbol)["symbol"]:
             raise ccxt.OrderNotFound(f"{self.id} order {order.order_id} is of {order.instrument.symbol}, not of {symbol}")
         self.venue.orders()
-        return order
+        return cast(VenueOrder, order)
 
     # -- structures ---------------------------------------------------------------------------------------
 
@@ -357,7 +357,7 @@ class AccountFace:
         paid = from_units(sum(f.last_px * f.last_qty for f in order.fills), m.price_scale + m.amount_scale)
         stop = plain(from_units(order.stop_px, m.price_scale)) if order.stop_px else None
         is_stop = order.ord_type in (OrdType.STOP, OrdType.TRAILING_STOP)
-        fees = [{"cost": plain(from_units(order.fee, m.quote_scale)), "currency": m.quote}] if order.fills else []
+        fees = [{"cost": float(from_units(order.fee, m.quote_scale)), "currency": m.quote}] if order.fills else []
         parsed = self.safe_order(
             {
                 "id": str(order.order_id),
@@ -386,11 +386,9 @@ class AccountFace:
                 "trades": [],
                 "info": self.order_info(order),
             },
-            self.markets[m.symbol],
+            self.market(m.symbol),
         )
         parsed["trades"] = [self.parse_trade(fill) for fill in order.fills]
-        if parsed["fee"] is not None:
-            parsed["fee"] = {"cost": float(parsed["fee"]["cost"]), "currency": m.quote}
         return parsed
 
     def order_info(self: Any, order: VenueOrder) -> dict[str, Any]:
@@ -430,7 +428,7 @@ class AccountFace:
                 "fee": {"cost": plain(from_units(trade.fee, m.quote_scale)), "currency": m.quote},
                 "info": {"fill_id": trade.fill_id, "paper": True, "simulated": self.venue.feed.simulated},
             },
-            self.markets[m.symbol],
+            self.market(m.symbol),
         )
 
 

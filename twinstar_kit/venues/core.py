@@ -6,6 +6,8 @@ What fills and when stands in `kernel.matching`. The venue decides only which ma
 - Everything later is matched against each trade of the feed (or each bar, when the feed holds bars) with a time
   after the order's. Symbols without open orders are not stepped; nothing they do can change the account.
 - An order that arrives inside a bar meets the next bar, not the one under way.
+
+Unrealistic beside what `kernel.matching` says: orders of any size fill at the best price, and nobody reacts to them.
 """
 
 from __future__ import annotations
@@ -20,64 +22,86 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.feeds.clock import Clock, ManualClock
+from twinstar_kit.journal.errors import JournalDamaged
+from twinstar_kit.journal.inputs import InputDigest, InputKind, Inputs, input_t, record
 from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.kernel.orders import OrdFlag, OrdStatus, OrdType, Reason
-from twinstar_kit.kernel.records import KERNEL_VERSION, Digest
-from twinstar_kit.venues import stepping
+from twinstar_kit.kernel.orders import OrdFlag, OrdType, Reason
+from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
 from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, VenueOrder
+from twinstar_kit.venues.stepping import MINUTE_MS, MarketData, Stepper
 
 DEFAULT_BALANCES: Mapping[str, Number] = {"USDT": 100_000, "KRW": 100_000_000}
-MINUTE_MS = 60_000
-CHUNK_MS = 1_440 * MINUTE_MS
 ORDER_CAPACITY = 256
-
-
-class MarketData(Protocol):
-    """What the venue asks of a feed; see `feeds.base.Feed`."""
-
-    spec: str
-    simulated: bool
-    granularity: str
-    instruments: tuple[Instrument, ...]
-
-    def bars(self, symbol: str, since_ms: int, until_ms: int, timeframe_ms: int = ...) -> Any: ...
-    def trades(self, symbol: str, since_ms: int, until_ms: int) -> npt.NDArray[np.void]: ...
-    def book(self, symbol: str, now_ms: int, depth: int = ...) -> tuple[Any, Any]: ...
-    def last(self, symbol: str, now_ms: int) -> int: ...
+NO_INPUTS, NO_EVENTS = np.empty(0, input_t), np.empty(0, event_t)
+Events = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a client did: `name` is place or cancel; `order_ids` are the kernel's ids that it made or named."""
+    """What a client did: `type` is open, place, cancel or time; `order_ids` are the ids that it made or named.
 
-    name: str
+    time says how far the venue's time was moved by hand; it changes nothing in the account.
+    """
+
+    type: str
     ts: int
-    order_ids: tuple[int, ...]
+    order_ids: tuple[int, ...] = ()
     request: OrderRequest | None = None
+    balances: Mapping[str, str] | None = None
+
+    def canonical(self) -> dict[str, Any]:
+        """The command as plain values, as a journal keeps it."""
+        fields: dict[str, Any] = {"type": self.type, "ts": self.ts, "order_ids": list(self.order_ids)}
+        if self.request is not None:
+            fields["request"] = self.request.canonical()
+        if self.balances is not None:
+            fields["balances"] = dict(self.balances)
+        return fields
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VenueBatch:
+    """What happened at once: market data that orders met, then a command if there was one, and the events of both.
+
+    `inputs` is `journal.inputs.input_t`; `snapshot` makes the engine's state after the batch.
+    """
+
+    inputs: Events
+    command: Command | None
+    events: Events
+    snapshot: Callable[[], bytes]
 
 
 class EventSink(Protocol):
-    """Takes a batch of events before anyone sees it, and returns only when it is safe.
+    """Takes a batch before anyone sees what is in it, and returns only when it is safe.
 
-    `command` is what caused the batch, None when the market did; `snapshot` gives the venue's state after it.
+    `begin` is called once for a new account, with what its digest begins with, before the first batch.
     """
 
-    def commit(
-        self, events: npt.NDArray[np.void], command: Command | None, snapshot: Callable[[], bytes]
-    ) -> None: ...
+    def begin(self, header: Mapping[str, Any]) -> None: ...
+    def commit(self, batch: VenueBatch) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedBatch:
+    """A batch as it was kept."""
+
+    inputs: Events
+    command: Mapping[str, Any] | None
+    events: Events
 
 
 @dataclass(frozen=True, slots=True)
 class SavedAccount:
-    """An account as its journal holds it: header, all events, the requests by order id, and the last snapshot."""
+    """An account as its journal holds it. `snapshot` is the engine's state after the first `snapshot_at` batches."""
 
     header: Mapping[str, Any]
-    events: npt.NDArray[np.void]
-    requests: Mapping[int, OrderRequest]
-    snapshot: bytes
+    batches: Sequence[SavedBatch]
+    snapshot: bytes | None = None
+    snapshot_at: int = 0
 
 
 class OrderRefused(OrderError):
@@ -100,8 +124,8 @@ class VenueStopped(TwinStarError):
 class VirtualVenue:
     """One account on the virtual exchange. All its methods may be called from any thread.
 
-    `balances` are opening amounts per asset; `journal` is an `EventSink`. The venue's time is the clock's plus
-    what `advance` added, and never goes back.
+    `balances` are opening amounts per asset; `journal` is an `EventSink`; `saved` continues an account instead of
+    opening one. The venue's time is the clock's plus what `advance` added, and never goes back.
     """
 
     def __init__(
@@ -117,50 +141,42 @@ class VirtualVenue:
         self.feed, self.clock, self.journal = feed, clock, journal
         self.broker = broker or Broker()
         self.instruments = {m.symbol: m for m in feed.instruments}
-        self._offset_ms = 0
-        self._caught_up = int(clock.milliseconds())
         self._timeframe_ms = int(getattr(feed, "timeframe_ms", MINUTE_MS))
-        self._failure: BaseException | None = None
-        self._lock = threading.RLock()
         self.engine = Engine(
             feed.instruments, self.broker, timeframe_ms=self._timeframe_ms, order_capacity=ORDER_CAPACITY
         )
         self.blotter = Blotter(feed.instruments)
+        self._stepper = Stepper(self.engine, feed, self._timeframe_ms)
+        self._offset_ms = 0
+        self._caught_up = int(clock.milliseconds())
+        self._failure: BaseException | None = None
+        self._lock = threading.RLock()
+        self.header: dict[str, Any] = {}
         if saved is None:
-            self._open(_opening(balances, feed.instruments))
+            opening = {a: str(v) for a, v in _opening(balances, feed.instruments).items()}
+            self._begin(self._describe() | {"balances": opening})
+            if journal is not None:
+                journal.begin(self.header)
+            self._apply({"type": "open", "ts": self._caught_up, "balances": opening}, None)
+            self._commit(Command("open", self._caught_up, balances=opening))
         else:
             self._resume(saved)
-
-    def _open(self, balances: Mapping[str, Number]) -> None:
-        self.header = self._describe() | {"balances": {asset: str(amount) for asset, amount in balances.items()}}
-        self._digest = Digest(self.header)
-        for asset, amount in balances.items():
-            self.engine.deposit(self._caught_up, asset, amount)
-        self._commit(None, {})
-
-    def _resume(self, saved: SavedAccount) -> None:
-        self.header = dict(saved.header)
-        differing = [name for name, value in self._describe().items() if self.header.get(name) != value]
-        if differing:
-            raise UsageError(
-                f"this account was opened with another {' and '.join(differing)}; "
-                "open it with the same feed and fees, or choose a new journal"
-            )
-        self._digest = Digest(self.header)
-        self._digest.update(saved.events)
-        self.engine.restore(saved.snapshot[8:])
-        self._caught_up = max(int(np.frombuffer(saved.snapshot, np.int64, 1)[0]), 0)
-        self._offset_ms = max(0, self._caught_up - int(self.clock.milliseconds()))
-        self.blotter.fold(saved.events, saved.requests)
 
     def _describe(self) -> dict[str, Any]:
         data = self.feed.spec if self.feed.simulated else getattr(self.feed, "data_digest", "")
         return {
             "kernel": KERNEL_VERSION,
             "granularity": self.feed.granularity,
+            "timeframe_ms": self._timeframe_ms,
             "market_data": data,
             **self.engine.header(),
         }
+
+    def _begin(self, header: Mapping[str, Any]) -> None:
+        self.header = dict(header)
+        self._digest, self._data = Digest(self.header), InputDigest(self.header)
+
+    # -- what it is ---------------------------------------------------------------------------------------
 
     @property
     def failure(self) -> BaseException | None:
@@ -199,20 +215,24 @@ class VirtualVenue:
             now = self.now()
             if ts < now:
                 raise UsageError(f"the venue's time is {now} already; it cannot go back to {ts}")
-            if isinstance(self.clock, ManualClock):
-                self.clock.advance(int(ts) - now)
-            else:
-                self._offset_ms += int(ts) - now
-            return self.catch_up()
+            self._move(int(ts) - now)
+            self.catch_up()
+            if self.journal is not None and self._failure is None:
+                self._write(VenueBatch(NO_INPUTS, Command("time", self.now()), NO_EVENTS, self.engine.snapshot))
+            return self.now()
+
+    def _move(self, ms: int) -> None:
+        if isinstance(self.clock, ManualClock):
+            self.clock.advance(ms)
+        else:
+            self._offset_ms += ms
 
     def catch_up(self) -> int:
         """Let everything that has happened in the market meet the open orders; returns the venue's time."""
         with self._lock:
             now = self.now()
             if now > self._caught_up and self._failure is None:
-                if self.blotter.open:
-                    step = self._step_trades if self.feed.granularity == "trades" else self._step_bars
-                    step(self._caught_up + 1, now + 1)
+                self._stepper.step(self._caught_up + 1, now + 1, self._commit_events)
                 self._caught_up = now
             return now
 
@@ -232,25 +252,14 @@ class VirtualVenue:
                 return known
             now = self.catch_up()
             self._refuse_when_stopped()
-            engine, j = self.engine, self.engine.index_of(request.symbol)
+            j = self.engine.index_of(request.symbol)
             bid, ask = self.quote(request.symbol, now)
-            self._check_against_market(request, j, bid, ask, now)
-            meets = (ask if request.side > 0 else bid) if request.ord_type is OrdType.MARKET else 0
-            if meets:
-                # the kernel holds what a market order may cost at the price that it will meet
-                engine.inst["last"][j] = meets
-            order_id = engine.submit(
-                now, j, request.side, request.ord_type, request.order_qty, price=request.price,
-                stop_px=request.stop_px, trail=request.trail, trail_rate=request.trail_rate,
-                reduce_only=request.reduce_only,
-            )  # fmt: skip
-            if meets:
-                engine.inst["last"][j] = self.feed.last(request.symbol, now)
-            engine.on_quote(j, now, bid, ask)
-            self._mark_seen(order_id)
-            if request.time_in_force in ("IOC", "FOK") and self._is_open(order_id):
-                engine.cancel(now, order_id)
-            refused = self._commit(Command("place", now, (order_id,), request), {order_id: request})
+            last = self.feed.last(request.symbol, now)
+            _check_against_market(request, self.engine.instruments[j], bid, ask, last)
+            quote = record(InputKind.QUOTE, j, now, (bid, ask, last))
+            order_id = self._apply({"type": "place", "ts": now, "request": request.canonical()}, quote[0])
+            self._stepper.pending.append(quote)
+            refused = self._commit(Command("place", now, (order_id,), request))
             if order_id in refused:
                 raise OrderRefused(refused[order_id], request)
             return self.blotter.orders[order_id]
@@ -265,8 +274,8 @@ class VirtualVenue:
                 raise OrderError(f"order {order_id} was never accepted here")
             if order_id not in self.blotter.open:
                 raise OrderError(f"order {order_id} is {order.status} and cannot be canceled")
-            self.engine.cancel(now, order_id)
-            self._commit(Command("cancel", now, (order_id,)), {})
+            self._apply({"type": "cancel", "ts": now, "order_ids": [order_id]}, None)
+            self._commit(Command("cancel", now, (order_id,)))
             return order
 
     # -- reads --------------------------------------------------------------------------------------------
@@ -296,9 +305,12 @@ class VirtualVenue:
             return {asset: self.blotter.balance(asset) for asset in self.blotter.scales}
 
     def journal_digest(self) -> str:
-        """SHA-256 over the header and every event so far; equal for equal commands at equal times."""
+        """SHA-256 over the header, every event, and the market data that orders met up to the last of them.
+
+        Equal commands at equal venue times give equal digests, however often the venue was asked in between.
+        """
         with self._lock:
-            return self._digest.hexdigest("", 0)
+            return self._digest.hexdigest(self._data.hexdigest(), self._data.count)
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -306,157 +318,140 @@ class VirtualVenue:
         if self._failure is not None:
             raise VenueStopped(f"the journal failed ({self._failure}); the account is read-only, open it anew")
 
-    def _check_against_market(self, request: OrderRequest, j: int, bid: int, ask: int, now: int) -> None:
-        """Refuse what would not do what it says: a stop that the market has passed, a post-only that crosses."""
-        last = self.feed.last(request.symbol, now)
-        self.engine.inst["last"][j] = last
-        m, buy = self.engine.instruments[j], request.side > 0
-        if request.ord_type is OrdType.STOP and request.stop_px > 0 and (request.stop_px - last) * request.side <= 0:
-            raise WouldFillAtOnce(
-                Reason.INVALID_PRICE, request,
-                f"{m.symbol}: a {'buy' if buy else 'sell'} stop must lie {'above' if buy else 'below'} the last price "
-                f"{m.price(last)}, and {m.price(request.stop_px)} does not; "
-                f"to {'buy lower' if buy else 'sell higher'}, send a limit order",
-            )  # fmt: skip
-        if request.time_in_force == "PO" and request.ord_type is not OrdType.LIMIT:
-            raise OrderRefused(Reason.INVALID_TYPE, request, f"{m.symbol}: only a limit order can be post-only")
-        if request.time_in_force == "PO" and (request.price >= ask if buy else request.price <= bid):
-            raise WouldFillAtOnce(
-                Reason.INVALID_PRICE, request,
-                f"{m.symbol}: a post-only order at {m.price(request.price)} would take the "
-                f"{'ask' if buy else 'bid'} of {m.price(ask if buy else bid)}; "
-                f"choose a {'lower' if buy else 'higher'} price",
-            )  # fmt: skip
+    def _apply(self, command: Mapping[str, Any], quote: Any) -> int:
+        """Carry out a command on the engine, the same whether it is new or read back; returns the order's id.
 
-    def _row(self, order_id: int) -> int | None:
-        n = int(self.engine.state["n_orders"][0])
-        rows = np.flatnonzero(self.engine.orders["order_id"][:n] == order_id)
-        return int(rows[0]) if len(rows) else None
+        `quote` is the QUOTE record (bid, ask, last price) that a new order meets.
+        """
+        engine, ts = self.engine, int(command["ts"])
+        if command["type"] == "time":
+            return 0
+        if command["type"] == "open":
+            for asset, amount in command["balances"].items():
+                engine.deposit(ts, asset, amount)
+            return 0
+        if command["type"] == "cancel":
+            (order_id,) = command["order_ids"]
+            engine.cancel(ts, order_id)
+            return int(order_id)
+        request = OrderRequest.from_canonical(command["request"])
+        j, (bid, ask, last) = int(quote["instrument"]), quote["v"][:3].tolist()
+        # The kernel checks and holds by the last price; a market order's is the price that it will meet.
+        met = ask if request.side > 0 else bid
+        engine.inst["last"][j] = met if request.ord_type is OrdType.MARKET else last
+        order_id = engine.submit(
+            ts, j, request.side, request.ord_type, request.order_qty, price=request.price, stop_px=request.stop_px,
+            trail=request.trail, trail_rate=request.trail_rate, reduce_only=request.reduce_only,
+        )  # fmt: skip
+        engine.inst["last"][j] = last
+        engine.on_quote(j, ts, bid, ask)
+        open_now = engine.orders[: int(engine.state["n_orders"][0])]
+        rows = np.flatnonzero(open_now["order_id"] == order_id)
+        if len(rows):
+            # The quote on arrival is the first market data of every order. The kernel shows it to market and limit
+            # orders only; a stop is marked here, so that its events do not tell whether a dull minute was stepped.
+            open_now["flags"][rows[0]] |= int(OrdFlag.SEEN)
+            if request.time_in_force in ("IOC", "FOK"):
+                engine.cancel(ts, order_id)
+        return order_id
 
-    def _is_open(self, order_id: int) -> bool:
-        return self._row(order_id) is not None
+    def _commit_events(self, events: Events) -> None:
+        self._commit(None, events)
 
-    def _mark_seen(self, order_id: int) -> None:
-        # The quote on arrival is the first market data of every order. The kernel shows it to market and limit
-        # orders only; marking stops here too keeps the journal the same however often the venue catches up.
-        row = self._row(order_id)
-        if row is not None:
-            self.engine.orders["flags"][row] |= int(OrdFlag.SEEN)
-
-    def _commit(self, command: Command | None, requests: Mapping[int, OrderRequest]) -> dict[int, Reason]:
-        """Hand the kernel's events to the journal, and only then to everybody else."""
-        events = self.engine.drain()
-        if not len(events):
-            return {}
+    def _commit(self, command: Command | None, events: Events | None = None) -> dict[int, Reason]:
+        """Hand what happened to the journal, and only then to everybody else; returns what was refused."""
+        events = self.engine.drain() if events is None else events
+        inputs = self._stepper.take_pending()
         if self.journal is not None:
-            try:
-                self.journal.commit(events, command, self.snapshot)
-            except BaseException as error:
-                self._failure = error
-                raise VenueStopped(f"the journal failed ({error}); the account is read-only, open it anew") from error
+            self._write(VenueBatch(inputs, command, events, self.engine.snapshot))
+        requests = {command.order_ids[0]: command.request} if command is not None and command.request else {}
+        return self._show(inputs, events, requests)
+
+    def _write(self, batch: VenueBatch) -> None:
+        assert self.journal is not None
+        try:
+            self.journal.commit(batch)
+        except BaseException as error:
+            self._failure = error
+            raise VenueStopped(f"the journal failed ({error}); the account is read-only, open it anew") from error
+
+    def _show(self, inputs: Events, events: Events, requests: Mapping[int, OrderRequest]) -> dict[int, Reason]:
         self._digest.update(events)
+        self._data.update([Inputs(0, mixed=inputs)])
         return {refusal.order_id: refusal.reason for refusal in self.blotter.fold(events, requests)}
 
-    def _open_instruments(self) -> list[int]:
-        n = int(self.engine.state["n_orders"][0])
-        return sorted(set(self.engine.orders["instrument"][:n].tolist()))
+    # -- continuing ---------------------------------------------------------------------------------------
 
-    def _step_trades(self, since: int, until: int) -> None:
-        """Lead the trades of [since, until) past the open orders; minutes that cannot matter are not made."""
-        at = since
-        while at < until and self._open_instruments():
-            end = min(until, at // CHUNK_MS * CHUNK_MS + CHUNK_MS)
-            self._step_chunk(at, end)
-            at = end
+    def _resume(self, saved: SavedAccount) -> None:
+        """Take up an account where its journal ends: from the snapshot, then by doing again what followed it."""
+        differing = [name for name, value in self._describe().items() if saved.header.get(name) != value]
+        if differing:
+            raise UsageError(
+                f"this account was opened with another {' and '.join(differing)}; "
+                "open it with the same feed and fees, or choose a new journal"
+            )
+        self._begin(saved.header)
+        if saved.snapshot is not None:
+            self.engine.restore(saved.snapshot)
+        reached = 0
+        for number, batch in enumerate(saved.batches, start=1):
+            if (saved.snapshot is None or number > saved.snapshot_at) and not np.array_equal(
+                self._again(batch), batch.events
+            ):
+                raise JournalDamaged(f"batch {number} does not follow from what went in; the journal was changed")
+            command = batch.command or {}
+            placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
+            self._show(batch.inputs, batch.events, {command["order_ids"][0]: placed} if placed else {})
+            reached = max(reached, self._mark_time(batch))
+        self._move(max(0, reached - int(self.clock.milliseconds())))
 
-    def _step_chunk(self, since: int, until: int) -> None:
-        first = since // MINUTE_MS
-        minutes = -(-until // MINUTE_MS) - first
-        busy: dict[int, npt.NDArray[np.bool_]] = {}
-        ranges: dict[int, tuple[Any, Any]] = {}
-        minute = 0
-        while minute < minutes:
-            open_now = self._open_instruments()
-            if not open_now:
-                return
-            for j in open_now:
-                if j not in ranges:
-                    ranges[j] = self._minute_ranges(j, first, minutes)
-                if j not in busy:
-                    busy[j] = self._may_matter(j, *ranges[j])
-            next_minutes = {j: minute + int(busy[j][minute:].argmax()) for j in open_now if busy[j][minute:].any()}
-            if not next_minutes:
-                return
-            minute = min(next_minutes.values())
-            span = ((first + minute) * MINUTE_MS, (first + minute + 1) * MINUTE_MS)
-            js = [j for j in open_now if busy[j][minute]]
-            before = self.engine.orders[: int(self.engine.state["n_orders"][0])].tobytes()
-            self._meet_trades(js, max(since, span[0]), min(until, span[1]))
-            if self.engine.orders[: int(self.engine.state["n_orders"][0])].tobytes() != before:
-                busy.clear()
-            minute += 1
+    def _again(self, batch: SavedBatch) -> Events:
+        """The events that a batch makes when it is done again."""
+        made: list[Events] = []
+        quotes = batch.inputs["kind"] == InputKind.QUOTE
+        self._stepper.meet(batch.inputs[~quotes], made.append)
+        if batch.command is not None:
+            quote = batch.inputs[quotes][-1] if quotes.any() else None
+            self._apply(batch.command, quote)
+        made.append(self.engine.drain())
+        self._stepper.take_pending()
+        return np.concatenate(made)
 
-    def _minute_ranges(self, j: int, first: int, minutes: int) -> tuple[Any, Any]:
-        rows = self.feed.bars(
-            self.engine.instruments[j].symbol, first * MINUTE_MS, (first + minutes) * MINUTE_MS, MINUTE_MS
-        ).rows
-        # a minute without a bar has no trades: an empty range matters to nobody
-        high, low = np.zeros(minutes, np.int64), np.full(minutes, np.iinfo(np.int64).max)
-        at = rows[:, 0] // MINUTE_MS - first
-        high[at], low[at] = rows[:, 2], rows[:, 3]
-        return high, low
+    def _mark_time(self, batch: SavedBatch) -> int:
+        """Note how far orders have met the market: to a command, or to the trade or bar that made the last event.
 
-    def _may_matter(self, j: int, high: Any, low: Any) -> npt.NDArray[np.bool_]:
-        """Minutes whose range reaches an order of instrument `j`: fills or fires it, or moves its trail."""
-        result = np.zeros(len(high), bool)
-        for o in self.engine.open_orders():
-            if o["instrument"] != j:
-                continue
-            buy, kind = o["side"] > 0, o["ord_type"]
-            if o["status"] != OrdStatus.WORKING:
-                continue
-            if kind == OrdType.LIMIT:
-                result |= low < o["price"] if buy else high > o["price"]
-            elif kind == OrdType.STOP:
-                result |= high >= o["stop_px"] if buy else low <= o["stop_px"]
-            else:
-                fires = high >= o["stop_px"] if buy else low <= o["stop_px"]
-                result |= fires | (low < o["anchor"] if buy else high > o["anchor"])
-        return result
+        Returns the venue's time at the batch.
+        """
+        if batch.command is not None:
+            if batch.command["type"] != "time":
+                self._caught_up, self._stepper.seen = int(batch.command["ts"]), (0, 0, 0)
+            return int(batch.command["ts"])
+        last = batch.inputs[-1]
+        id_ = int(last["v"][3]) if last["kind"] == InputKind.TRADE else 0
+        self._stepper.seen = (int(last["ts"]), int(last["instrument"]), id_)
+        self._caught_up = int(last["ts"]) - 1
+        return int(last["ts"])
 
-    def _meet_trades(self, js: Sequence[int], since: int, until: int) -> None:
-        parts = [self.feed.trades(self.engine.instruments[j].symbol, since, until) for j in js]
-        which = np.concatenate([np.full(len(part), j, np.int64) for part, j in zip(parts, js, strict=True)])
-        ts = np.concatenate([np.asarray(part["ts"], np.int64) for part in parts])
-        prices = np.concatenate([np.asarray(part["price"], np.int64) for part in parts])
-        order = np.lexsort((which, ts))
-        self._run(stepping.meet_trades, len(order), which[order], ts[order], prices[order])
 
-    def _step_bars(self, since: int, until: int) -> None:
-        """Lead the bars that were completed in [since, until) past the open orders."""
-        timeframe = self._timeframe_ms
-        parts = []
-        for j in self._open_instruments():
-            rows = self.feed.bars(
-                self.engine.instruments[j].symbol, since - timeframe, until - timeframe, timeframe
-            ).rows
-            parts.append((np.full(len(rows), j, np.int64), rows))
-        which = np.concatenate([part[0] for part in parts])
-        rows = np.concatenate([part[1] for part in parts])
-        order = np.lexsort((which, rows[:, 0]))
-        self._run(stepping.meet_bars, len(order), which[order], np.ascontiguousarray(rows[order]))
-
-    def _run(self, loop: Any, n: int, *columns: npt.NDArray[np.int64]) -> None:
-        i = 0
-        while i < n:
-            i = loop(*self.engine.arrays, *columns, i)
-            self._commit(None, {})
-
-    # -- snapshot -----------------------------------------------------------------------------------------
-
-    def snapshot(self) -> bytes:
-        """The account's state as bytes, for `SavedAccount`."""
-        return np.int64(self._caught_up).tobytes() + self.engine.snapshot()
+def _check_against_market(request: OrderRequest, m: Instrument, bid: int, ask: int, last: int) -> None:
+    """Refuse what would not do what it says: a stop that the market has passed, a post-only that crosses."""
+    buy = request.side > 0
+    if request.ord_type is OrdType.STOP and request.stop_px > 0 and (request.stop_px - last) * request.side <= 0:
+        raise WouldFillAtOnce(
+            Reason.INVALID_PRICE, request,
+            f"{m.symbol}: a {'buy' if buy else 'sell'} stop must lie {'above' if buy else 'below'} the last price "
+            f"{m.price(last)}, and {m.price(request.stop_px)} does not; "
+            f"to {'buy lower' if buy else 'sell higher'}, send a limit order",
+        )  # fmt: skip
+    if request.time_in_force == "PO" and request.ord_type is not OrdType.LIMIT:
+        raise OrderRefused(Reason.INVALID_TYPE, request, f"{m.symbol}: only a limit order can be post-only")
+    if request.time_in_force == "PO" and (request.price >= ask if buy else request.price <= bid):
+        raise WouldFillAtOnce(
+            Reason.INVALID_PRICE, request,
+            f"{m.symbol}: a post-only order at {m.price(request.price)} would take the "
+            f"{'ask' if buy else 'bid'} of {m.price(ask if buy else bid)}; "
+            f"choose a {'lower' if buy else 'higher'} price",
+        )  # fmt: skip
 
 
 def _opening(balances: Mapping[str, Number] | None, instruments: Sequence[Instrument]) -> Mapping[str, Number]:

@@ -225,7 +225,7 @@ class MarketFace:
                     **{name: row[name].item() for name in row.dtype.names},
                 },
             },
-            self.markets[symbol],
+            self.market(symbol),
         )
 
     def fetch_bids_asks(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:

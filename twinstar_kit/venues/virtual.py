@@ -33,6 +33,7 @@ class VirtualExchange(MarketFace, AccountFace, ccxt.Exchange):  # type: ignore[m
     """
 
     venue: VirtualVenue
+    lastRestRequestTimestamp: float
 
     def describe(self) -> Any:
         """ccxt's description of this exchange."""
