@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from twinstar_kit.cli import jobs, journal, session, tools, trade
 
-APP = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True}
+APP: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True}
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 app = typer.Typer(add_completion=False, context_settings=CONTEXT, **APP)
@@ -31,7 +32,7 @@ def twinstar(
     """Crypto research and paper trading on one kernel."""
 
 
-def _group(name: str, help_: str, **commands: object) -> None:
+def _group(name: str, help_: str, **commands: Callable[..., None]) -> None:
     group = typer.Typer(help=help_, **APP)
     for command, function in commands.items():
         group.command(command)(function)

@@ -40,7 +40,7 @@ def settings_page() -> str:
 
     rows = []
     for key, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=key != "home")
+        default = field.get_default(call_default_factory=True)
         if key == "home":
             default = "the platform's data folder"
         elif isinstance(default, dict):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twinstar_kit.cli import options
 from twinstar_kit.cli.assignments import Assignments, assign, parse_duration
-from twinstar_kit.cli.output import print_json, print_pairs, progress, say
+from twinstar_kit.cli.output import print_json, print_pairs, progress
 from twinstar_kit.kernel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ Data = Annotated[
         help="A Parquet or CSV file with the columns timestamp, open, high, low, close, volume.",
     ),
 ]
+Feed = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FEED", help="simulated, simulated:SEED or replay:PATH, with --set since= and until=."
+    ),
+]
 
 
 def _prepare(name: str, settings: list[str] | None) -> tuple[Strategy, Assignments]:
@@ -33,23 +39,49 @@ def _prepare(name: str, settings: list[str] | None) -> tuple[Strategy, Assignmen
     return cls.from_text(assigned.parameters), assigned
 
 
-def _one_file(data: list[str] | None, symbol: str | None) -> tuple[str, str | None]:
-    """The path, and the symbol that `--symbol` or `SYMBOL=PATH` gives it."""
-    if not data:
-        raise UsageError("there is nothing to run over: give --data PATH, a Parquet or CSV file of bars")
-    if len(data) > 1:
-        raise UsageError(f"--data is given {len(data)} times: a run takes one symbol, so give one file")
-    before, equals, after = data[0].partition("=")
-    if not equals or Path(data[0]).exists():
-        return data[0], symbol
-    if symbol and symbol != before:
-        raise UsageError(f"--symbol {symbol} and --data {before}=... name two symbols; keep one")
-    return after, before
+def _source(
+    data: list[str] | None, feed: str | None, symbol: str | None, rules: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """What to run over, and the rules that are left for it: a file, or a stretch of a feed."""
+    files = data or []
+    if bool(files) == bool(feed):
+        raise UsageError(
+            "say what to run over: --data PATH (Parquet or CSV bars) or --feed FEED, one of them"
+        )
+    if feed:
+        return _stretch(feed, symbol, rules)
+    if len(files) > 1:
+        raise UsageError(f"--data is given {len(files)} times: a run takes one symbol, so give one file")
+    path = files[0]
+    before, equals, after = path.partition("=")
+    if equals and not Path(path).exists():
+        if symbol and symbol != before:
+            raise UsageError(f"--symbol {symbol} and --data {before}=... name two symbols; keep one")
+        path, symbol = after, before
+    return path, {"symbol": symbol, **rules} if symbol else rules
+
+
+def _stretch(feed: str, symbol: str | None, rules: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """(feed, symbol, since, until, timeframe) as `session.backtest` takes it."""
+    from twinstar_kit.feeds import open_feed
+
+    opened = open_feed(feed)
+    symbol = symbol or opened.instruments[0].symbol
+    left = dict(rules)
+    since, until = left.pop("since", None), left.pop("until", None)
+    if opened.simulated and (since is None or until is None):
+        raise UsageError(
+            "the simulated market has no first or last bar: say --set since=2025-01-01 --set until=2025-02-01"
+        )
+    first, last = opened.span()
+    window = (first if since is None else since, last if until is None else until)
+    return (opened, symbol, *window, left.pop("timeframe", "1m")), left
 
 
 def backtest(
     strategy: options.StrategyName,
     data: Data = None,
+    feed: Feed = None,
     exchange: options.Exchange = None,
     symbol: options.Symbol = None,
     timeframe: options.Timeframe = None,
@@ -64,16 +96,15 @@ def backtest(
       twinstar backtest sma_cross --data BTC/USDT=btc_1m.csv --timeframe 15m --json
       twinstar backtest breakout --data btc_1m.parquet --set lookback=40 --set fee_taker=0.0005
       twinstar backtest my_ideas.py:Reversal --data btc_1m.parquet --set since=2025-01-15
+      twinstar backtest breakout --feed simulated --set since=2025-01-01 --set until=2025-02-01
     """
-    from twinstar_kit.feeds import load_bars
     from twinstar_kit.session import backtest as run
 
     prepared, assigned = _prepare(strategy, settings)
-    path, symbol = _one_file(data, symbol)
-    bars = load_bars(
-        path, symbol=symbol, exchange=exchange, timeframe=timeframe, **assigned.window, **assigned.instrument
-    )
-    _report(run(prepared, bars, **assigned.broker).to_dict(), json)
+    source, rules = _source(data, feed, symbol, _rules(assigned, exchange=exchange, timeframe=timeframe))
+    with progress(f"backtest {strategy}") as advance:
+        result = run(prepared, source, progress=advance, **rules, **assigned.broker)
+    _report(result.to_dict(), json)
 
 
 def paper(
@@ -82,8 +113,9 @@ def paper(
         str, typer.Option(metavar="FEED", help="simulated, simulated:SEED or replay:PATH.")
     ] = "simulated",
     speed: Annotated[
-        str, typer.Option(metavar="max|real|FACTOR", help="How fast the feed's clock runs.")
-    ] = "real",
+        str | None,
+        typer.Option(metavar="max|real|60", help="How fast the feed's clock runs.", show_default="real"),
+    ] = None,
     lasting: Annotated[
         str | None, typer.Option("--for", metavar="8h", help="Stop after this much time of the feed.")
     ] = None,
@@ -111,27 +143,20 @@ def paper(
     from twinstar_kit.session import paper as run
 
     prepared, assigned = _prepare(strategy, settings)
+    rules = _rules(
+        assigned, exchange=exchange, symbol=symbol, timeframe=timeframe, speed=speed, account=account
+    )
+    if lasting:
+        rules["duration_ms"] = parse_duration(lasting)
     with progress(f"paper {strategy}") as advance:
-        result = run(
-            prepared,
-            feed,
-            speed=speed,
-            duration_ms=parse_duration(lasting) if lasting else None,
-            account=account,
-            exchange=exchange,
-            symbol=symbol,
-            timeframe=timeframe,
-            progress=advance,
-            **assigned.window,
-            **assigned.instrument,
-            **assigned.broker,
-        )
+        result = run(prepared, feed, progress=advance, **rules, **assigned.broker)
     _report(result.to_dict(), json)
 
 
 def parity(
     strategy: options.StrategyName,
     data: Data = None,
+    feed: Feed = None,
     journal: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A stored journal whose recorded inputs are replayed.")
     ] = None,
@@ -150,19 +175,18 @@ def parity(
       twinstar parity breakout --data btc_1m.parquet
       twinstar parity breakout --journal account.db --json
     """
-    from twinstar_kit.feeds import load_bars
     from twinstar_kit.session import parity as run
 
-    if bool(data) == bool(journal):
-        raise UsageError("parity compares over --data PATH or over --journal FILE: give one of them")
     prepared, assigned = _prepare(strategy, settings)
-    if journal:
-        result = run(prepared, journal=journal)
-    else:
-        path, symbol = _one_file(data, symbol)
-        rules = {**assigned.window, **assigned.instrument}
-        bars = load_bars(path, symbol=symbol, exchange=exchange, timeframe=timeframe, **rules)
-        result = run(prepared, bars, **assigned.broker)
+    with progress(f"parity {strategy}") as advance:
+        if journal:
+            if data or feed:
+                raise UsageError("parity compares over --data PATH or over --journal FILE: give one of them")
+            result = run(prepared, journal=journal, progress=advance)
+        else:
+            rules = _rules(assigned, exchange=exchange, timeframe=timeframe)
+            source, rules = _source(data, feed, symbol, rules)
+            result = run(prepared, source, progress=advance, **rules, **assigned.broker)
     report = result.to_dict()
     if json:
         print_json(report)
@@ -174,13 +198,17 @@ def parity(
         raise typer.Exit(1)
 
 
-def _report(report: dict[str, object], json: bool) -> None:
+def _rules(assigned: Assignments, **given: Any) -> dict[str, Any]:
+    """What is known of the data and the run; what was not said is left to defaults."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return {**said, **assigned.window, **assigned.instrument}
+
+
+def _report(report: dict[str, Any], json: bool) -> None:
     """The run as JSON, or as the lines that a person looks at first."""
     if json:
         print_json(report)
         return
-    metrics = report.pop("metrics")
-    assert isinstance(metrics, dict)
-    report["params"] = ", ".join(f"{k}={v}" for k, v in report.pop("params", {}).items())  # type: ignore[attr-defined]
-    print_pairs({**report, **metrics})
-    say("(one JSON object with --json; every figure explained in docs/metrics.md)")
+    params = ", ".join(f"{name}={value}" for name, value in report["params"].items())
+    plain = {name: value for name, value in report.items() if not isinstance(value, (dict, list))}
+    print_pairs({**plain, "params": params, **report["metrics"]})
