@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from twinstar_kit.kernel.errors import TwinStarError
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.terminal.backend import MANUAL, AccountView, Answer
 from twinstar_kit.venues.blotter import Blotter, OrderRequest
-from twinstar_kit.venues.core import Command, VirtualVenue
+from twinstar_kit.venues.core import VenueBatch, VirtualVenue
 
 
 class HeldClock:
@@ -34,23 +34,29 @@ class Recorder:
 
     def __init__(self, blotter: Blotter) -> None:
         self.blotter = blotter
-        self.batches: list[tuple[Any, Mapping[int, OrderRequest]]] = []
+        self.batches: list[VenueBatch] = []
         self.folded = 0
         self.lock = threading.Lock()
         self.changed = threading.Event()
 
-    def commit(self, events: Any, command: Command | None, snapshot: Callable[[], bytes]) -> None:
-        requests = {}
-        if command is not None and command.request is not None:
-            requests = {order_id: command.request for order_id in command.order_ids}
+    def begin(self, header: Mapping[str, Any]) -> None:
+        pass
+
+    def commit(self, batch: VenueBatch) -> None:
         with self.lock:
-            self.batches.append((np.array(events), requests))
+            self.batches.append(batch)
         self.changed.set()
 
     def fold(self) -> int:
         with self.lock:
-            for events, requests in self.batches[self.folded :]:
-                self.blotter.fold(events, requests)
+            for batch in self.batches[self.folded :]:
+                command = batch.command
+                requests = (
+                    {}
+                    if command is None or command.request is None
+                    else dict.fromkeys(command.order_ids, command.request)
+                )
+                self.blotter.fold(np.array(batch.events), requests)
             self.folded = len(self.batches)
             return self.folded
 
@@ -76,7 +82,7 @@ class VenueBackend:
             blotter = Blotter(feed.instruments)
             self.recorders[name] = Recorder(blotter)
             self.venues[name] = VirtualVenue(feed, clock, self.broker, balances, self.recorders[name])
-            self.views.append(AccountView(name, blotter, owner))
+            self.views.append(AccountView(name, blotter, self.now_ms(), owner))
 
     def now_ms(self) -> int:
         return int(self.clock.milliseconds())

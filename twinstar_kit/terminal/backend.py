@@ -35,10 +35,12 @@ class AccountView:
     """One account as the terminal folds it from its journal.
 
     `owner` is the strategy that trades on it, empty for a person's; `params` are the strategy's, for reading.
+    `opened_ms` is when the account was opened, in the session's time.
     """
 
     name: str
     blotter: Blotter
+    opened_ms: int
     owner: str = ""
     params: dict[str, Any] = field(default_factory=dict)
 

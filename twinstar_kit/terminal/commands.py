@@ -8,7 +8,7 @@ from typing import Any
 from twinstar_kit.kernel.errors import OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.orders import OrdType, Side
-from twinstar_kit.terminal.backend import MANUAL, Answer, Backend
+from twinstar_kit.terminal.backend import Answer, Backend
 from twinstar_kit.venues.blotter import OrderRequest
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
@@ -26,7 +26,9 @@ def order_request(message: Mapping[str, Any], instrument: Instrument) -> OrderRe
         side, kind = SIDES[message["side"]], TYPES[message["order_type"]]
     except KeyError as error:
         raise UsageError(f"the ticket knows no {error.args[0]!r}") from None
-    amount = _number(message.get("amount"), f"{instrument.symbol} amount", f"enter how much {instrument.base}")
+    amount = _number(
+        message.get("amount"), f"{instrument.symbol} amount", f"enter how much {instrument.base}"
+    )
     qty = instrument.amount_units(amount)
     if kind is OrdType.MARKET:
         return OrderRequest(instrument.symbol, side, kind, qty)
@@ -58,23 +60,6 @@ def carry_out(backend: Backend, message: Mapping[str, Any]) -> dict[str, Any]:
     except TwinStarError as error:
         answer = Answer(False, str(error))
     return reply | {"ok": answer.ok, "text": answer.text, "order_id": answer.order_id}
-
-
-def order_state(backend: Backend, order_id: int) -> dict[str, Any]:
-    """What became of an order of the account `manual`: status, amounts and the average price of its fills."""
-    manual = next(view for view in backend.accounts() if view.name == MANUAL)
-    order = manual.blotter.orders.get(order_id)
-    if order is None:
-        return {}
-    instrument, filled = order.instrument, order.cum_qty
-    cost = sum(fill.last_px * fill.last_qty for fill in order.fills)
-    status = {"open": "open", "closed": "filled", "canceled": "canceled"}[order.status]
-    return {
-        "status": status,
-        "amount": instrument.amount(order.order_qty),
-        "filled": instrument.amount(filled),
-        "average": cost / filled / 10**instrument.price_scale if filled else None,
-    }
 
 
 def _instrument(backend: Backend, symbol: str) -> Instrument:

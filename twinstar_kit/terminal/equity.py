@@ -9,6 +9,7 @@ from twinstar_kit.report import theme
 if TYPE_CHECKING:
     from twinstar_kit.terminal.hub import Hub
 
+LEAST_SPAN_MS = 15 * 60_000
 COLOURS = (theme.LINE, theme.ACCENT, theme.UP, theme.MUTED)
 
 
@@ -17,13 +18,14 @@ class EquityFigure:
 
     def __init__(self, hub: Hub) -> None:
         import panel as pn
-        from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+        from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 
         self.hub = hub
         self.sources: dict[str, Any] = {}
         self.told: dict[str, tuple[int, int]] = {}
         views = hub.backend.accounts()
-        figure = theme.new_figure("", 190, x_axis_type="datetime", tools="xpan,reset")
+        self.span = Range1d()
+        figure = theme.new_figure("", 190, x_axis_type="datetime", x_range=self.span, tools="xpan")
         figure.sizing_mode = "stretch_both"
         figure.toolbar_location = None
         figure.min_border_top = figure.min_border_bottom = 4
@@ -31,17 +33,28 @@ class EquityFigure:
         for view, colour in zip(views, COLOURS * (len(views) // len(COLOURS) + 1), strict=False):
             source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": []})
             name = view.owner or view.name
-            lines.append(figure.line("time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name))
+            lines.append(
+                figure.line(
+                    "time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name
+                )
+            )
         theme.style_legend(figure)
+        figure.axis.major_label_text_font_size = "10px"
         figure.yaxis.formatter = NumeralTickFormatter(format="0,0.00")
         figure.yaxis.ticker.desired_num_ticks = 4
-        figure.x_range.range_padding = figure.y_range.range_padding = 0.02
+        figure.y_range.range_padding = 0.08
+        figure.y_range.only_visible = True
         tips = [("", "$name"), ("time", "@time{%F %T}"), ("equity", f"@equity{{0,0.00}} {hub.rates.money}")]
-        figure.add_tools(HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=lines))
-        self.pane = pn.pane.Bokeh(figure, sizing_mode="stretch_both", margin=0)
+        figure.add_tools(
+            HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=lines)
+        )
+        self.pane: Any = pn.pane.Bokeh(  # type: ignore[no-untyped-call]
+            figure, sizing_mode="stretch_both", margin=0
+        )
 
     def update(self) -> None:
         """Bring the figure up to date; call it with the document's lock, as Panel's callbacks do."""
+        first, last = [], []
         for name, source in self.sources.items():
             curve = self.hub.curves.get(name)
             if curve is None or not curve.times:
@@ -52,3 +65,8 @@ class EquityFigure:
                 continue
             self.told[name] = state
             source.data = {"time": times, "equity": values}
+            first.append(times[0])
+            last.append(times[-1])
+        if last:
+            self.span.start = min(*first, max(last) - LEAST_SPAN_MS)
+            self.span.end = max(last)

@@ -214,7 +214,7 @@ class Hub:
         told, parts = tab.told, []
         instrument = self.by_symbol[tab.symbol]
         moment = (tab.symbol, news.now_ms)
-        tickers_changed = not np.array_equal(told.get("tickers"), news.tickers)
+        tickers_changed = "tickers" not in told or not np.array_equal(told["tickers"], news.tickers)
         if tickers_changed:
             told["tickers"] = news.tickers
             parts.append(f'"tickers":{news.tickers_json()}')

@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.terminal import current, panes
-from twinstar_kit.terminal.commands import carry_out, order_state
+from twinstar_kit.terminal.commands import carry_out
 from twinstar_kit.terminal.equity import EquityFigure
 from twinstar_kit.terminal.hub import Hub, Tab
 from twinstar_kit.terminal.routes import DIST, PREFIX
@@ -46,7 +46,7 @@ class Page:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.bridge = Bridge()
+        self.bridge: Any = Bridge()  # type: ignore[no-untyped-call]
         self.equity = EquityFigure(hub)
         self.document: Any = None
         self.tab: Tab | None = None
@@ -83,12 +83,14 @@ class Page:
             self.tab.close()
         self.document = pn.state.curdoc
         self.tab = self.hub.open_tab(self._deliver)
-        self.document.on_session_destroyed(lambda _: self.tab and self.tab.close())
+        self.document.on_session_destroyed(self._closed)
+
+    def _closed(self, _: Any) -> None:
+        if self.tab is not None:
+            self.tab.close()
 
     def _command(self, message: dict[str, Any]) -> None:
         reply = carry_out(self.hub.backend, message)
-        if reply["ok"] and message["type"] == "place":
-            reply |= order_state(self.hub.backend, reply["order_id"])
         self._deliver(panes.dumps(reply))
         self.hub.wake.set()
 
@@ -117,5 +119,7 @@ def _template_text() -> str:
 def _version() -> str:
     """A digest of the bundle, so that a browser never runs an old one."""
     if not BUNDLE.is_file():
-        raise UsageError("the terminal's JavaScript bundle is missing; `make setup` (or pip install -e .) builds it")
+        raise UsageError(
+            "the terminal's JavaScript bundle is missing; `make setup` (or pip install -e .) builds it"
+        )
     return hashlib.sha256(BUNDLE.read_bytes()).hexdigest()[:12]

@@ -19,7 +19,7 @@ from twinstar_kit.venues.blotter import VenueFill, VenueOrder
 
 FILLS = 300
 TRADES = 40
-LEVELS = 10
+LEVELS = 18
 TICKER_FIELDS = ("last", "open24h", "high", "low", "volume", "quote_volume")
 SIDES = {1: "buy", -1: "sell"}
 LOOSE_DECIMALS = 8
@@ -42,7 +42,9 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
         "account": owned.name,
         "params": ", ".join(f"{key}={value}" for key, value in owned.params.items()),
     }
-    instruments = [describe(m, feed, now) | {"fee_maker": maker, "fee_taker": taker} for m in feed.instruments]
+    instruments = [
+        describe(m, feed, now) | {"fee_maker": maker, "fee_taker": taker} for m in feed.instruments
+    ]
     return {
         "session": backend.session,
         "mode": backend.mode,

@@ -58,7 +58,9 @@ class Positions:
 
 def money_asset(instruments: Sequence[Instrument]) -> str:
     """What equity is counted in: USDT where it is known, else the first instrument's quote."""
-    assets = {instrument.quote for instrument in instruments} | {instrument.base for instrument in instruments}
+    assets = {instrument.quote for instrument in instruments} | {
+        instrument.base for instrument in instruments
+    }
     return "USDT" if "USDT" in assets else instruments[0].quote
 
 
@@ -81,7 +83,10 @@ class Rates:
             return []
         for through in (self.money, *self._quotes):
             first = self._leg(asset, through)
-            if first and (second := [] if through == self.money else self._leg(through, self.money)) is not None:
+            if (
+                first
+                and (second := [] if through == self.money else self._leg(through, self.money)) is not None
+            ):
                 return first + second
         return None
 
@@ -119,21 +124,18 @@ def equity(blotter: Blotter, rates: Rates, last: npt.NDArray[np.float64]) -> flo
     worth = 0.0
     for asset, (free, held) in totals(blotter).items():
         price = rates.rate(asset, last)
-        worth += (free + held) * price if price == price else 0.0
+        worth += (free + held) * price if np.isfinite(price) else 0.0
     return worth
 
 
 def equity_history(view: AccountView, feed: MarketData, rates: Rates, now_ms: int) -> tuple[Any, Any]:
-    """Equity of the past, at most `POINTS` points: (times in ms, values), without the present.
+    """Equity since the account was opened, at most `POINTS` points: (times in ms, values), without the present.
 
     Balances are led back from today's by the fills since, prices are closes of complete bars.
     """
-    fills = view.blotter.fills
-    if not fills:
-        return np.empty(0, np.int64), np.empty(0)
-    begin = fills[0].ts - 30 * MINUTE_MS
+    begin = view.opened_ms
     step = next((s for s in STEPS_MS if (now_ms - begin) / s <= POINTS), STEPS_MS[-1])
-    times = np.arange(begin // step * step, now_ms, step, dtype=np.int64)[1:]
+    times = np.arange(-(-begin // step) * step, now_ms, step, dtype=np.int64)
     if not len(times):
         return np.empty(0, np.int64), np.empty(0)
     value = np.zeros(len(times))

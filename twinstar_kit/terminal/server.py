@@ -81,14 +81,12 @@ class TerminalServer:
                 raise
 
     def _listen(self, show: bool) -> None:
-        import panel as pn
         from panel.io.server import get_server
         from tornado.ioloop import IOLoop
 
         from twinstar_kit.terminal.page import make_page
         from twinstar_kit.terminal.routes import ROUTES
 
-        pn.config.theme = "dark"
         current.use(self.hub)
         try:
             self._server = get_server(
@@ -97,7 +95,9 @@ class TerminalServer:
             )  # fmt: skip
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise UsageError(f"port {self.port} is in use; choose another with --port, or 0 for a free one") from None
+                raise UsageError(
+                    f"port {self.port} is in use; choose another with --port, or 0 for a free one"
+                ) from None
             raise
         self.port = self._server.port
         # a page of another origin gets 403; Bokeh itself lists only localhost
@@ -124,5 +124,7 @@ def serve(
     settings = load_settings(feed=feed, port=port, session=session, home=home)
     backend = open_backend(settings, strategy=strategy)
     server = TerminalServer(backend, settings.port)
-    print(f"TwinStar terminal on http://{ADDRESS}:{settings.port}/ (session {backend.session}); Ctrl+C ends it")
+    print(
+        f"TwinStar terminal on http://{ADDRESS}:{settings.port}/ (session {backend.session}); Ctrl+C ends it"
+    )
     server.run(show=show)

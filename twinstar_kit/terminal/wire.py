@@ -43,7 +43,9 @@ def bars_message(
     start_ms = begin // DAY_MS * DAY_MS if since is None else begin // step_ms * step_ms
     n = max(0, (end - start_ms) // step_ms)
     if n > MOST_BARS:
-        raise UsageError(f"{n} bars are too many for one answer; ask for at most {MOST_BARS}, or for longer bars")
+        raise UsageError(
+            f"{n} bars are too many for one answer; ask for at most {MOST_BARS}, or for longer bars"
+        )
     columns = np.full((5, n), np.nan, np.float32)
     if n:
         bars = feed.bars(symbol, start_ms, start_ms + n * step_ms, step_ms)

@@ -33,6 +33,12 @@ export function formatAmount(value) {
   return fixed(decimals, Math.min(decimals, 2)).format(value);
 }
 
+/** An amount in a column whose largest is `largest`: one number of decimals for all, so that they align. */
+export function formatColumn(value, largest) {
+  if (largest >= 1e6) return formatAmount(value);
+  return fixed(largest > 0 ? Math.max(0, Math.min(8, 4 - Math.ceil(Math.log10(largest)))) : 0).format(value);
+}
+
 /** Money of `asset`, to the cent (KRW to the won). */
 export const formatMoney = (value, asset) => (isNumber(value) ? fixed(asset === "KRW" ? 0 : 2).format(value) : DASH);
 
@@ -45,6 +51,9 @@ export function formatPercent(ratio) {
   const text = fixed(2).format(ratio * 100);
   return `${ratio > 0 && text !== "0.00" ? "+" : ""}${text === "-0.00" ? "0.00" : text}%`;
 }
+
+/** A signed difference of prices. */
+export const formatMove = (value, instrument) => (value > 0 ? "+" : "") + formatPrice(value, instrument);
 
 /** A signed difference of money. */
 export const formatSigned = (value, asset) => (isNumber(value) ? (value > 0 ? "+" : "") + formatMoney(value, asset) : DASH);

@@ -4,7 +4,7 @@
 
 import { CrosshairMode, LineSeries, LineStyle, createChart } from "lightweight-charts";
 import { h } from "../dom.js";
-import { formatLots, zoneMinutes } from "../format.js";
+import { formatPrice, zoneMinutes } from "../format.js";
 import { LAYERS } from "./layers.js";
 import { MarkersPrimitive } from "./markers.js";
 import { OrderLines, linesFor } from "./orderlines.js";
@@ -16,7 +16,7 @@ import { THEME } from "./theme.js";
 import { ChartWindow } from "./window.js";
 
 const FIRST_BAR_PX = 7; // width of a bar when a chart opens
-const RIGHT_BARS = 8; // empty bars right of the last one
+const RIGHT_BARS = 14; // empty bars right of the last one
 const AXIS_PX = 72;
 
 export class Chart {
@@ -50,7 +50,7 @@ export class Chart {
     this.state.instrument = instrument;
     this.timings = { started_ms: performance.now() };
     this.element.dataset.symbol = instrument.symbol;
-    this.carrier.applyOptions({ priceFormat: { type: "price", precision: instrument.price_decimals, minMove: instrument.tick } });
+    this.carrier.applyOptions({ priceFormat: { type: "custom", minMove: instrument.tick, formatter: (price) => formatPrice(price, instrument) } });
     this.readOut.setTitle(`${instrument.symbol} · ${labelOf(this.timeframe)}`);
     this.#unpaint();
     this.#want(now);
@@ -88,7 +88,7 @@ export class Chart {
 
   /** Orders and positions of the shown symbol, as price lines. */
   setOrders(orders, positions) {
-    this.orderLines.set(linesFor(orders, positions, (amount) => formatLots(amount, this.state.instrument)));
+    this.orderLines.set(linesFor(orders, positions));
   }
 
   /** Fills of the shown symbol, in time order, as markers. */

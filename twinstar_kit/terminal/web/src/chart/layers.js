@@ -43,18 +43,21 @@ function sma(length) {
   };
 }
 
-/** Exponential mean with alpha = 2 / (length + 1), seeded by the first close. */
+/** Exponential mean with alpha = 2 / (length + 1), begun with the plain mean of the first `length` closes. */
 function ema(length) {
   const alpha = 2 / (length + 1);
   return (bars, out, from, to) => {
     const { close } = bars;
-    let value = NaN;
-    for (let k = from - 1; k >= 0 && value !== value; k--) value = out[k];
-    for (let k = from; k < to; k++) {
+    let value = NaN, first = from;
+    while (first > 0 && value !== value) value = out[--first];
+    let count = 0, sum = 0; // without an earlier value: of the closes since the beginning
+    for (let k = value === value ? from : 0; k < to; k++) {
       const c = close[k];
-      if (c !== c) { out[k] = NaN; continue; }
-      value = value === value ? value + alpha * (c - value) : c;
-      out[k] = value;
+      if (c === c) {
+        if (value === value) value += alpha * (c - value);
+        else if (((sum += c), ++count) === length) value = sum / length;
+      }
+      if (k >= from) out[k] = c === c ? value : NaN;
     }
   };
 }

@@ -1,6 +1,7 @@
 // Price lines that mirror the account: open orders, a strategy's stop, the average entry of a position.
 
 import { LineStyle } from "lightweight-charts";
+import { formatAmount } from "../format.js";
 import { THEME } from "./theme.js";
 
 /** Keeps one price line a key; lines that did not change are left alone. */
@@ -35,7 +36,7 @@ export class OrderLines {
 const WORDS = { limit: "LIMIT", stop: "STOP", trailing_stop: "TRAIL", market: "MARKET" };
 
 /** The lines for the orders and positions of one symbol. */
-export function linesFor(orders, positions, formatAmount) {
+export function linesFor(orders, positions) {
   const lines = orders.map((order) => ({
     key: `order:${order.account}:${order.id}`,
     price: order.stop_price || order.price,

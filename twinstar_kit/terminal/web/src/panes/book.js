@@ -1,11 +1,11 @@
 // The order book and the tape. Rows are made once and rewritten; a click on a level puts its price in the ticket.
 
 import { byId, h, setMood, setText } from "../dom.js";
-import { formatAmount, formatPercent, formatPrice, formatTime } from "../format.js";
+import { formatAmount, formatColumn, formatPercent, formatPrice, formatTime } from "../format.js";
 
 const ROW_PX = 19;
 const HEAD_PX = 24 + 30; // column titles and the last price between the sides
-const MOST_LEVELS = 10;
+const MOST_LEVELS = 18;
 const MOST_TRADES = 40;
 
 export function mountBook(store) {
@@ -56,8 +56,8 @@ function drawBook(store, asks, bids, spread, levels) {
       row.element.dataset.price = quote ? quote[0] : "";
       total += quote ? quote[1] : 0;
       setText(row.price, quote ? formatPrice(quote[0], instrument) : "");
-      setText(row.amount, quote ? formatAmount(quote[1]) : "");
-      setText(row.total, quote ? formatAmount(total) : "");
+      setText(row.amount, quote ? formatColumn(quote[1], depth) : "");
+      setText(row.total, quote ? formatColumn(total, depth) : "");
       row.bar.style.transform = `scaleX(${quote && depth ? (total / depth).toFixed(3) : 0})`;
     });
   }

@@ -3,7 +3,7 @@
 import { Chart, defaultLayers, labelOf } from "../chart/index.js";
 import { LAYERS } from "../chart/layers.js";
 import { byId, h } from "../dom.js";
-import { formatLots } from "../format.js";
+import { formatAmount } from "../format.js";
 
 const TIMEFRAMES = [1, 5, 15, 60, 240, 1440];
 const LAYERS_KEY = "twinstar.layers";
@@ -34,18 +34,18 @@ export function mountChartPane(store, boot) {
 }
 
 function showAccount(store, chart) {
-  const { account, symbol, instrument } = store;
+  const { account, symbol } = store;
   if (!account) return;
   const here = (row) => row.symbol === symbol;
   chart.setOrders(account.orders.filter(here), account.positions.filter(here));
   chart.setFills(account.fills.filter(here).reverse().map((fill) => ({
-    minute: fill.ts / 60_000, side: fill.side, price: fill.price, amount: fill.amount, note: noteOf(fill, instrument),
+    minute: fill.ts / 60_000, side: fill.side, price: fill.price, amount: fill.amount, note: noteOf(fill),
   })));
 }
 
 /** "Entry", "Exit" and "Stop" for a strategy; the amount for one's own fills. */
-function noteOf(fill, instrument) {
-  if (!fill.owner) return formatLots(fill.amount, instrument);
+function noteOf(fill) {
+  if (!fill.owner) return formatAmount(fill.amount);
   return fill.side === "buy" ? "Entry" : (EXIT_WORDS[fill.type] ?? "Exit");
 }
 

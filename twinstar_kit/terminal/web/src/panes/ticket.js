@@ -175,16 +175,8 @@ async function submit(ticket, side) {
   const { store, link, type } = ticket;
   const button = ticket[side];
   if (button.getAttribute("aria-busy") === "true") return;
-  const symbol = store.symbol, instrument = store.instrument;
   button.setAttribute("aria-busy", "true");
-  const answer = await link.place({ symbol, side, order_type: type, amount: ticket.amount.value.trim(), price: type === "market" ? "" : ticket.price.value.trim() });
+  const answer = await link.place({ symbol: store.symbol, side, order_type: type, amount: ticket.amount.value.trim(), price: type === "market" ? "" : ticket.price.value.trim() });
   button.removeAttribute("aria-busy");
   if (!answer.ok) store.toast(answer.text, "error");
-  else store.toast(describe(answer, { symbol, side, type, instrument }), answer.status === "filled" ? "fill" : "info");
-}
-
-function describe(answer, { symbol, side, type, instrument }) {
-  const amount = formatLots(answer.filled || answer.amount, instrument);
-  if (answer.status === "filled") return `${side === "buy" ? "Bought" : "Sold"} ${amount} ${symbol} at ${formatPrice(answer.average, instrument)}`;
-  return `${side === "buy" ? "Buy" : "Sell"} ${type} ${amount} ${symbol} is working`;
 }

@@ -1,6 +1,8 @@
 // Short messages in the corner: one line, gone after a while; errors stay longer and name the rule that was broken.
+// Orders that began to work and fills are told in every window, whoever sent them.
 
 import { byId, h } from "../dom.js";
+import { formatLots, formatPrice } from "../format.js";
 
 const LIFE_MS = { error: 9000, fill: 4000, info: 4000 };
 const MOST = 4;
@@ -15,4 +17,29 @@ export function mountToasts(store) {
     while (host.children.length > MOST) host.firstElementChild.remove();
     setTimeout(() => toast.remove(), LIFE_MS[kind]);
   });
+  tellWhatHappens(store);
+}
+
+function tellWhatHappens(store) {
+  let known = null; // keys of the orders and fills that were there before
+  store.on("account", (account) => {
+    const orders = account.orders.map((order) => [`order ${order.account} ${order.id}`, () => tellOrder(store, order)]);
+    const fills = account.fills.map((fill) => [`fill ${fill.account} ${fill.id}`, () => tellFill(store, fill)]);
+    const news = [...orders, ...fills];
+    if (known) for (const [, tell] of news.filter(([key]) => !known.has(key)).slice(0, MOST).reverse()) tell();
+    known = new Set(news.map(([key]) => key));
+  });
+}
+
+function tellOrder(store, order) {
+  if (order.owner) return; // a strategy moves its stops all the time
+  const instrument = store.instruments.get(order.symbol);
+  const price = formatPrice(order.stop_price || order.price, instrument);
+  store.toast(`${order.side === "buy" ? "Buy" : "Sell"} ${order.type} ${formatLots(order.amount, instrument)} ${order.symbol} at ${price} is working`);
+}
+
+function tellFill(store, fill) {
+  const instrument = store.instruments.get(fill.symbol);
+  const who = fill.owner ? `${fill.owner} ${fill.side === "buy" ? "bought" : "sold"}` : fill.side === "buy" ? "Bought" : "Sold";
+  store.toast(`${who} ${formatLots(fill.amount, instrument)} ${fill.symbol} at ${formatPrice(fill.price, instrument)}`, "fill");
 }

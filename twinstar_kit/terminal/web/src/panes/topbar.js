@@ -1,7 +1,7 @@
 // The top bar: the symbol and its day, the account in two numbers, the mode, the venue's clock, the link.
 
 import { byId, setMood, setText } from "../dom.js";
-import { formatAmount, formatDay, formatMoney, formatPercent, formatPrice, formatTime, zoneName } from "../format.js";
+import { formatAmount, formatDay, formatMoney, formatMove, formatPercent, formatPrice, formatTime, zoneName } from "../format.js";
 
 const LINK_WORDS = { connecting: "connecting", live: "live", stale: "no word from the server" };
 
@@ -46,7 +46,7 @@ function showTicker(store) {
   const last = byId("last-price");
   setText(last, formatPrice(ticker.last, instrument));
   if (ticker.before !== undefined && ticker.before !== ticker.last) setMood(last, ticker.last - ticker.before);
-  setText(byId("stat-change"), `${formatPrice(ticker.last - ticker.open, instrument)}  ${formatPercent(ticker.change)}`);
+  setText(byId("stat-change"), `${formatMove(ticker.last - ticker.open, instrument)}  ${formatPercent(ticker.change)}`);
   setMood(byId("stat-change"), ticker.change);
   setText(byId("stat-high"), formatPrice(ticker.high, instrument));
   setText(byId("stat-low"), formatPrice(ticker.low, instrument));
