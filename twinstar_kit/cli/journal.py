@@ -64,7 +64,7 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="A .csv, .parquet or .jsonl file (else JSON lines here)."
+            "--output", "-o", metavar="PATH", help="A .jsonl or .csv file (else JSON lines here)."
         ),
     ] = None,
 ) -> None:
@@ -75,7 +75,7 @@ def export(
     \b
     Examples:
       twinstar journal export account.db > events.jsonl
-      twinstar journal export account.db --output events.parquet
+      twinstar journal export account.db --output events.csv
     """
     from twinstar_kit.journal.export import export_events
 

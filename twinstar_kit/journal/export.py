@@ -1,0 +1,141 @@
+"""Writes a journal's events for people and other programs: words instead of codes, exact decimals instead of units."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from twinstar_kit.journal.store import JournalReader
+from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Account
+from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Reason, Side
+
+FORMATS = (".jsonl", ".csv")
+COLUMNS = (
+    "seq", "ts_event", "kind", "reason", "symbol", "side", "ord_type", "flags", "order_id", "link_id",
+    "price", "stop_px", "order_qty", "last_px", "last_qty", "cum_qty", "leaves_qty",
+    "asset", "debit", "credit", "amount",
+)  # fmt: skip
+"""What is written of an event; a field that its kind does not use is empty."""
+
+
+_Writer = Callable[[dict[str, Any]], object]
+
+
+def export_events(journal: str | Path, output: str | Path | None = None) -> int:
+    """Write all events of a stored journal, checked on the way; returns how many there were.
+
+    `output` is a `.jsonl` or `.csv` file that appears complete or not at all; without it JSON lines go to standard
+    output. Prices, quantities and amounts are exact decimals as text. Raises JournalError or UsageError.
+    """
+    target = None if output is None else Path(output)
+    if target is not None and target.suffix not in FORMATS:
+        raise UsageError(
+            f"{target}: the name must end with {' or '.join(FORMATS)}, which says how to write it"
+        )
+    count = 0
+    with JournalReader(journal) as reader:
+        words = _Words([Instrument.from_canonical(fields) for fields in reader.header["instruments"]])
+        with _rows_into(target) as write:
+            for batch in reader.batches():
+                for event in batch.events:
+                    write(words.of(event))
+                count += len(batch.events)
+    return count
+
+
+@contextmanager
+def _rows_into(target: Path | None) -> Iterator[_Writer]:
+    if target is None:
+        yield _lines(sys.stdout)
+        return
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with aside.open("w", newline="") as file:
+            if target.suffix == ".csv":
+                table = csv.DictWriter(file, COLUMNS)
+                table.writeheader()
+                yield table.writerow
+            else:
+                yield _lines(file)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _lines(file: TextIO) -> _Writer:
+    return lambda row: file.write(
+        json.dumps({key: value for key, value in row.items() if value != ""}) + "\n"
+    )
+
+
+class _Words:
+    """Turns the codes of a record into words, with the scales of its instruments."""
+
+    def __init__(self, instruments: list[Instrument]) -> None:
+        self._instruments = instruments
+        scales: dict[str, int] = {}
+        for each in instruments:
+            scales.setdefault(each.base, each.amount_scale)
+            scales.setdefault(each.quote, each.quote_scale)
+        self._assets = list(scales.items())
+
+    def of(self, event: np.void) -> dict[str, Any]:
+        """One event under the names of `COLUMNS`."""
+        codes: dict[str, int] = {name: event[name].item() for name in event.dtype.names or ()}
+        kind = EventKind(codes["kind"])
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
+        row.update(seq=codes["seq"], ts_event=codes["ts_event"], kind=kind.name)
+        if kind in (EventKind.POSTED, EventKind.DEPOSITED):
+            asset, scale = self._assets[codes["asset"]]
+            row.update(asset=asset, amount=decimal(codes["amount"], scale))
+            row.update(debit=Account(codes["debit"]).name, credit=Account(codes["credit"]).name)
+            return row
+        instrument = self._instruments[codes["instrument"]]
+        row.update(
+            reason=Reason(codes["reason"]).text, symbol=instrument.symbol, flags=_flags(kind, codes["flags"])
+        )
+        row.update(side=_word(Side, codes["side"]), ord_type=_word(OrdType, codes["ord_type"]))
+        scales = {
+            "px": instrument.price_scale,
+            "price": instrument.price_scale,
+            "qty": instrument.amount_scale,
+        }
+        for name in ("price", "stop_px", "order_qty", "last_px", "last_qty", "cum_qty", "leaves_qty"):
+            if codes[name]:
+                row[name] = decimal(codes[name], scales[name.rpartition("_")[2]])
+        for name in ("order_id", "link_id"):
+            row[name] = codes[name] or ""
+        if kind is EventKind.FILLED:
+            row["amount"] = decimal(codes["amount"], instrument.quote_scale)
+        return row
+
+
+def decimal(units: int, scale: int) -> str:
+    """Units at a scale as exact text.
+
+    >>> decimal(-1_050, 2), decimal(3, 8), decimal(7, 0)
+    ('-10.5', '0.00000003', '7')
+    """
+    whole, part = divmod(abs(units), 10**scale)
+    text = f"{whole}.{part:0{scale}d}".rstrip("0").rstrip(".") if scale else str(whole)
+    return f"-{text}" if units < 0 else text
+
+
+def _word(words: Any, code: int) -> str:
+    return str(words(code).name) if code else ""
+
+
+def _flags(kind: EventKind, code: int) -> str:
+    if kind is EventKind.FILLED:
+        return "MAKER" if code == 1 else "TAKER"
+    return "|".join(flag.name or "" for flag in OrdFlag if flag and flag in OrdFlag(code))
