@@ -83,13 +83,11 @@ class AccountFace:
     def send(self: Any, request: OrderRequest) -> VenueOrder:
         """Hand a request to the venue and translate its refusal."""
         m = self.venue.instruments[request.symbol]
-        try:
-            with spoken():
-                return self.venue.place(request)  # type: ignore[no-any-return]
-        except ccxt.InvalidOrder as error:
-            if not isinstance(error.__context__, OrderRefused):
-                raise
-            refused = error.__context__
+        with spoken():
+            try:
+                return cast(VenueOrder, self.venue.place(request))
+            except OrderRefused as error:
+                refused = error
         asset = m.quote if request.side > 0 else m.base
         free, cost = self.venue.blotter.balance(asset)[0], self.needed(request)
         raise refusal(refused, m, free, asset, cost)

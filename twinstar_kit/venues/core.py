@@ -145,6 +145,9 @@ class VirtualVenue:
         self.engine = Engine(
             feed.instruments, self.broker, timeframe_ms=self._timeframe_ms, order_capacity=ORDER_CAPACITY
         )
+        if feed.granularity == "bars":
+            for m in feed.instruments:  # series that cannot be matched at one timeframe are refused now, not later
+                feed.bars(m.symbol, 0, 0, self._timeframe_ms)
         self.blotter = Blotter(feed.instruments)
         self._stepper = Stepper(self.engine, feed, self._timeframe_ms)
         self._offset_ms = 0
@@ -253,6 +256,8 @@ class VirtualVenue:
             now = self.catch_up()
             self._refuse_when_stopped()
             j = self.engine.index_of(request.symbol)
+            if now >= self.feed.span()[1]:
+                raise OrderRefused(Reason.NO_MARKET, request, f"{request.symbol}: the market data of {self.feed.spec} has ended")
             bid, ask = self.quote(request.symbol, now)
             last = self.feed.last(request.symbol, now)
             _check_against_market(request, self.engine.instruments[j], bid, ask, last)
