@@ -28,7 +28,7 @@ TS, PRICE, AMOUNT, SIDE, ID = range(5)  # columns of trades, the fields of trade
 SIZE_MS = 1_600  # a resting level keeps its size for one to eight of these,
 PLACE_MS = 60_000  # and its place for one of these
 SPREAD_MS = 700
-STICKY = 0.6  # share of trades at the price of the one before
+STICKY = 0.6  # share of trades at the price of the one before, unless the market has left it
 
 
 @inlined
@@ -56,7 +56,7 @@ def fill_tape(symbol: Any, minute: Any, bar: Any, last_ms: Any, out: Any) -> Any
     weights -= amount_weight(draw(key, count))  # the gap after the last trade has no amount
     high_at, low_at = extremes(key, bar)
     start = EPOCH_MS + minute * MINUTE_MS
-    step = 0.6 * (high - low) / math.sqrt(float(count))
+    step = 0.5 * (high - low) / math.sqrt(float(count))
     price, printed, side = float(first), first, 1 if key & np.uint64(1) else -1
     elapsed, weight, counted = 0.0, 0.0, 0
     for k in range(count):
@@ -76,7 +76,7 @@ def fill_tape(symbol: Any, minute: Any, bar: Any, last_ms: Any, out: Any) -> Any
                 price += (goal - price) / (left + 1.0)
                 price += step * bell(draw(key, 2048 + k)) * math.sqrt(left / (left + 1.0))
                 price = min(float(high), max(float(low), price))
-                if unit(bits) > STICKY:
+                if unit(bits) > STICKY or abs(price - printed) > 2.0 * step:
                     printed = int(price + 0.5)
         if printed > before:
             side = 1
@@ -109,11 +109,13 @@ def amount_weight(bits: Any) -> Any:
 def extremes(key: Any, bar: Any) -> Any:
     """Which trades print the high and the low."""
     first, high, low, last, _lots, count = bar
-    bits = draw(key, 4096)
-    high_at = 1 + int((bits & LOW16) % np.uint64(count - 2))
-    low_at = 1 + int((bits >> S48) % np.uint64(count - 2))
-    if high_at == low_at:
-        low_at = high_at + 1 if high_at + 1 < count - 1 else high_at - 1
+    bits, edge = draw(key, 4096), count // 8  # not at once, and not one right after the other
+    inner = np.uint64(count - 2 - 2 * edge)
+    high_at = 1 + edge + (int((bits & LOW16) % inner) + int(((bits >> S16) & LOW16) % inner)) // 2
+    low_at = 1 + edge + (int(((bits >> S32) & LOW16) % inner) + int((bits >> S48) % inner)) // 2
+    if abs(high_at - low_at) < max(1, edge):
+        apart = max(1, count // 4)
+        low_at = high_at + apart if high_at < count // 2 else high_at - apart
     if high in (first, last):
         high_at = 0 if high == first else count - 1
     if low in (first, last):
