@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from twinstar_kit.strategy.component import Component
 from twinstar_kit.strategy.context import Context
@@ -57,7 +57,7 @@ class Strategy(Component):
         return dict(cls.declared.params)
 
     @classmethod
-    def from_text(cls: type[S], settings: Mapping[str, str]) -> S:
+    def from_text(cls, settings: Mapping[str, str]) -> Self:
         """An object with parameters as a command line spells them; ParamError names what is wrong.
 
         >>> from twinstar_kit.strategy import load
@@ -68,10 +68,14 @@ class Strategy(Component):
         for name in settings:
             if name not in known:
                 has = ", ".join(known) or "none"
-                raise ParamError(f"{cls.__name__} has no parameter {name!r}{suggestion(name, known) or '.'} It has {has}.")
-        return cls(**{name: known[name].parse(text, f"{cls.__name__}.{name}") for name, text in settings.items()})
+                raise ParamError(
+                    f"{cls.__name__} has no parameter {name!r}{suggestion(name, known) or '.'} It has {has}."
+                )
+        return cls(
+            **{name: known[name].parse(text, f"{cls.__name__}.{name}") for name, text in settings.items()}
+        )
 
-    def replace(self: S, **changes: Number) -> S:
+    def replace(self, **changes: Number) -> Self:
         """A new object with some parameters changed and fresh state."""
         return type(self)(**{**self.params(), **changes})
 

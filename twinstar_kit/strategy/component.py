@@ -6,7 +6,7 @@ import inspect
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from twinstar_kit.strategy.errors import ParamError, StrategyError
 from twinstar_kit.strategy.params import Number, ParamSpec, Symbolic, evaluate, suggestion
@@ -37,7 +37,7 @@ class Array:
     [0.0, 0.0]
     """
 
-    def __init__(self, size: int | Symbolic, type: type = float) -> None:  # noqa: A002 - reads best so
+    def __init__(self, size: int | Symbolic, type: type = float) -> None:
         if type not in ARRAY_CODES:
             raise StrategyError(f"Array(..., {type!r}): an array holds float or int")
         self.size, self.type = size, type
@@ -46,7 +46,9 @@ class Array:
         """A zeroed array of the size that the parameters give."""
         size = evaluate(self.size, values)
         if not isinstance(size, int) or size < 0:
-            raise ParamError(f"{label}: an array's size must be a whole number, not {size!r} (from {self.size!r})")
+            raise ParamError(
+                f"{label}: an array's size must be a whole number, not {size!r} (from {self.size!r})"
+            )
         return array(ARRAY_CODES[self.type], bytes(8 * size))
 
     def __getitem__(self, at: int) -> Any:  # what the attribute of an object answers to
@@ -93,7 +95,9 @@ class Component:
         names = list(self.declared.params)
         if len(args) > len(names):
             takes = ", ".join(names) or "none"
-            raise ParamError(f"{type(self).__name__} takes {len(names)} parameters ({takes}), {len(args)} were given")
+            raise ParamError(
+                f"{type(self).__name__} takes {len(names)} parameters ({takes}), {len(args)} were given"
+            )
         for name, value in zip(names, args, strict=False):
             if name in given:
                 raise ParamError(f"{type(self).__name__}: {name} is given twice")
@@ -101,7 +105,9 @@ class Component:
         for name in given:
             if name not in names:
                 has = f" It has {', '.join(names)}." if names else " It has none."
-                raise ParamError(f"{type(self).__name__} has no parameter {name!r}{suggestion(name, names) or '.'}{has}")
+                raise ParamError(
+                    f"{type(self).__name__} has no parameter {name!r}{suggestion(name, names) or '.'}{has}"
+                )
         vars(self)["_given"] = given
         if not any(isinstance(value, Symbolic) for value in given.values()):
             self._bind({})
@@ -121,7 +127,7 @@ class Component:
         for name, part in self.declared.parts.items():
             state[name] = part._fresh(own)
 
-    def _fresh(self: C, values: Mapping[str, Number]) -> C:
+    def _fresh(self, values: Mapping[str, Number]) -> Self:
         made = type(self).__new__(type(self))
         vars(made).update(self._recipe())
         made._bind(values)
@@ -149,7 +155,9 @@ class Component:
         return {name: vars(self)[name] for name in self.declared.params}
 
     def __repr__(self) -> str:
-        shown = vars(self) if all(name in vars(self) for name in self.declared.params) else vars(self)["_given"]
+        shown = (
+            vars(self) if all(name in vars(self) for name in self.declared.params) else vars(self)["_given"]
+        )
         return f"{type(self).__name__}({', '.join(f'{n}={shown[n]!r}' for n in self.declared.params if n in shown)})"
 
 
@@ -176,9 +184,13 @@ class Indicator(Component):
         for name in inputs:
             if name not in BAR_FIELDS:
                 known = ", ".join(BAR_FIELDS)
-                raise ParamError(f"{type(self).__name__}: a bar has no {name!r}{suggestion(name, BAR_FIELDS)} It has {known}.")
+                raise ParamError(
+                    f"{type(self).__name__}: a bar has no {name!r}{suggestion(name, BAR_FIELDS)} It has {known}."
+                )
         if of is not None and inputs and len(inputs) != len(type(self).inputs):
-            raise ParamError(f"{type(self).__name__} takes {len(type(self).inputs)} inputs, of= names {len(inputs)}")
+            raise ParamError(
+                f"{type(self).__name__} takes {len(type(self).inputs)} inputs, of= names {len(inputs)}"
+            )
         vars(self)["_inputs"] = inputs
         super().__init__(*args, **given)
 
@@ -229,14 +241,18 @@ def _declare(cls: type[Component]) -> Declaration:
         if not kind:
             continue
         if hasattr(Component, name) or name in ("inputs", "fed", "overlays"):
-            raise StrategyError(f"{cls.__name__}.{name}: the name {name!r} is taken by the base class; choose another")
+            raise StrategyError(
+                f"{cls.__name__}.{name}: the name {name!r} is taken by the base class; choose another"
+            )
         for other in ("params", "fields", "arrays", "parts"):
             if other != kind:
                 getattr(merged, other).pop(name, None)
         getattr(merged, kind)[name] = declared
     for name, annotation in annotations.items():
         if name not in vars(cls) and annotation in TYPES:
-            raise StrategyError(f"{cls.__name__}.{name} needs a start value, such as `{name}: {_shown(annotation)} = {TYPES[annotation]()}`")
+            raise StrategyError(
+                f"{cls.__name__}.{name} needs a start value, such as `{name}: {_shown(annotation)} = {TYPES[annotation]()}`"
+            )
     return merged
 
 
@@ -244,14 +260,18 @@ def _declared(cls: type[Component], name: str, value: Any, annotation: Any) -> t
     """Which kind of declaration a class attribute is, and what is kept of it; kind "" for plain attributes."""
     if isinstance(value, ParamSpec):
         if annotation is not None and annotation not in TYPES:
-            raise StrategyError(f"{cls.__name__}.{name}: a parameter is an int, a float or a bool, not {_shown(annotation)}")
+            raise StrategyError(
+                f"{cls.__name__}.{name}: a parameter is an int, a float or a bool, not {_shown(annotation)}"
+            )
         return "params", value.typed(TYPES[annotation]) if annotation is not None else value
     if isinstance(value, Array):
         return "arrays", value
     if isinstance(value, Indicator):
         return "parts", value
     if isinstance(value, Symbolic):
-        raise StrategyError(f"{cls.__name__}.{name} = {value!r} has no value here; compute it in on_bar from self's parameters")
+        raise StrategyError(
+            f"{cls.__name__}.{name} = {value!r} has no value here; compute it in on_bar from self's parameters"
+        )
     if type(value) not in (int, float, bool) or (annotation is None and name.startswith("_")):
         return "", None
     if annotation is not None and annotation not in TYPES:

@@ -113,7 +113,18 @@ CALLS: tuple[str, ...] = (
 class InterpretedContext(Context):
     """The context of interpreted code: plain Python numbers, filled in before each bar."""
 
-    __slots__ = ("bar", "cash", "denied", "entry", "equity", "n_proposals", "p_amount", "p_kind", "p_price", "position")
+    __slots__ = (
+        "bar",
+        "cash",
+        "denied",
+        "entry",
+        "equity",
+        "n_proposals",
+        "p_amount",
+        "p_kind",
+        "p_price",
+        "position",
+    )
 
     def __init__(self) -> None:
         self.bar = Bar()

@@ -11,7 +11,18 @@ import math
 from twinstar_kit.strategy.component import Array, Indicator
 from twinstar_kit.strategy.params import Param
 
-__all__ = ["ATR", "EMA", "RSI", "SMA", "VWAP", "Bollinger", "Donchian", "RollingMax", "RollingMin", "RollingVWAP"]
+__all__ = [
+    "ATR",
+    "EMA",
+    "RSI",
+    "SMA",
+    "VWAP",
+    "Bollinger",
+    "Donchian",
+    "RollingMax",
+    "RollingMin",
+    "RollingVWAP",
+]
 
 DAY_MS = 86_400_000
 

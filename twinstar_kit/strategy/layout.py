@@ -48,7 +48,10 @@ def layout_of(cls: type[Component]) -> Layout:
     slots: dict[str, Slot] = {}
     at = 0
     declared = cls.declared
-    for name, type_ in [*((n, s.type) for n, s in declared.params.items()), *((n, t) for n, (t, _) in declared.fields.items())]:
+    for name, type_ in [
+        *((n, s.type) for n, s in declared.params.items()),
+        *((n, t) for n, (t, _) in declared.fields.items()),
+    ]:
         slots[name] = Slot(type_, at)
         at += WORD
     for name, spec in declared.arrays.items():
@@ -60,7 +63,9 @@ def layout_of(cls: type[Component]) -> Layout:
     return Layout(slots, at // WORD)
 
 
-def _walk(component: Component, base: int = 0, path: str = "") -> Iterator[tuple[Component, str, Slot, int, str]]:
+def _walk(
+    component: Component, base: int = 0, path: str = ""
+) -> Iterator[tuple[Component, str, Slot, int, str]]:
     """Every slot of a component and its parts: owner, name, slot, offset of the owner, dotted path."""
     for name, slot in layout_of(type(component)).slots.items():
         yield component, name, slot, base, path + name
@@ -129,7 +134,9 @@ class Packer:
         for path, at in self._params:
             values, name, kind = self._scalars[at]
             if values[name] != numbers[at]:
-                raise StrategyError(f"the snapshot was taken with {path} = {kind(numbers[at])!r}, this strategy has {values[name]!r}")
+                raise StrategyError(
+                    f"the snapshot was taken with {path} = {kind(numbers[at])!r}, this strategy has {values[name]!r}"
+                )
 
     def to_bytes(self, buffer: npt.NDArray[np.int64]) -> bytes:
         """A snapshot: the layout's hash, then the words."""
@@ -139,7 +146,9 @@ class Packer:
         """The words of a snapshot, or StrategyError if it belongs to another layout or other parameters."""
         head = len(self.layout_hash)
         if snapshot[:head] != self.layout_hash.encode() or len(snapshot) != head + self.words * WORD:
-            raise StrategyError("the snapshot was taken with other fields, indicators or array lengths than this strategy has")
+            raise StrategyError(
+                "the snapshot was taken with other fields, indicators or array lengths than this strategy has"
+            )
         buffer = np.frombuffer(snapshot[head:], np.int64).copy()
         self.check_params(buffer)
         return buffer

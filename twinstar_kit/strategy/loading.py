@@ -57,7 +57,9 @@ def load(name: str) -> type[Strategy]:
         return found[class_name]
     if class_name:
         what = "is no strategy (no subclass of Strategy)" if hasattr(module, class_name) else "is not defined"
-        raise UnknownStrategy(f"{path}: {class_name!r} {what}{suggestion(class_name, found)} It has {', '.join(found)}")
+        raise UnknownStrategy(
+            f"{path}: {class_name!r} {what}{suggestion(class_name, found)} It has {', '.join(found)}"
+        )
     if len(found) > 1:
         raise UnknownStrategy(f"{path} defines {', '.join(found)}; say which, as {path}:{next(iter(found))}")
     return next(iter(found.values()))
@@ -99,7 +101,9 @@ def _module_of(path: Path) -> ModuleType:
     except StrategyError:
         raise
     except SyntaxError as error:
-        raise UnknownStrategy(f"{error.filename}, line {error.lineno}: {error.msg}  [{(error.text or '').strip()}]") from None
+        raise UnknownStrategy(
+            f"{error.filename}, line {error.lineno}: {error.msg}  [{(error.text or '').strip()}]"
+        ) from None
     except Exception as error:
         raise UnknownStrategy(_cannot_run(path, error)) from error
     finally:

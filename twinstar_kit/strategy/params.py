@@ -36,7 +36,9 @@ class Symbolic:
         raise NotImplementedError
 
     def __bool__(self) -> bool:
-        raise ParamError(f"{self!r} has no value in the class body; decide with it in on_bar, as self.{self!r}")
+        raise ParamError(
+            f"{self!r} has no value in the class body; decide with it in on_bar, as self.{self!r}"
+        )
 
     def __add__(self, other: Any) -> Expression:
         return Expression("add", self, other)
@@ -90,7 +92,10 @@ class Expression(Symbolic):
             raise ParamError(f"{self!r}: {error}") from None
 
     def __repr__(self) -> str:
-        left, right = (f"({side!r})" if isinstance(side, Expression) else repr(side) for side in (self._left, self._right))
+        left, right = (
+            f"({side!r})" if isinstance(side, Expression) else repr(side)
+            for side in (self._left, self._right)
+        )
         return f"{left} {_SYMBOLS[self._name][0]} {right}"
 
 
@@ -102,7 +107,9 @@ def evaluate(value: Any, values: Mapping[str, Number]) -> Any:
 class ParamSpec(Symbolic):
     """What is known of a parameter: `name`, `type` (int, float or bool), `default`, `low`, `high`, `step`, `help`."""
 
-    def __init__(self, default: Number, low: float | None, high: float | None, step: float | None, help: str) -> None:
+    def __init__(
+        self, default: Number, low: float | None, high: float | None, step: float | None, help: str
+    ) -> None:
         self.name = ""
         self.type: type = type(default)
         self.default, self.low, self.high, self.step, self.help = default, low, high, step, help
@@ -165,7 +172,9 @@ class ParamSpec(Symbolic):
         word = text.strip()
         value: Any = word
         if self.type is bool:
-            value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(word.lower(), word)
+            value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+                word.lower(), word
+            )
         else:
             for read in (int, float):
                 try:
@@ -176,8 +185,13 @@ class ParamSpec(Symbolic):
         return self.checked(value, label)
 
 
-def Param(  # noqa: N802 - it declares, as a class would
-    default: Number, low: float | None = None, high: float | None = None, step: float | None = None, *, help: str = ""
+def Param(
+    default: Number,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    *,
+    help: str = "",
 ) -> Any:
     """Declare a parameter of a strategy or an indicator.
 

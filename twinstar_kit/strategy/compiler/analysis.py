@@ -28,7 +28,9 @@ def check_class(cls: type[Component]) -> None:
     """Raise StrategyError, naming the user's line, for what cannot be right in a class that was just made."""
     for name in vars(cls):
         if name.startswith("on_") and name != "on_bar" and issubclass(cls, Strategy):
-            raise StrategyError(f"{cls.__name__}.{name} would never be called; a strategy has on_bar{suggestion(name, ['on_bar'])}")
+            raise StrategyError(
+                f"{cls.__name__}.{name} would never be called; a strategy has on_bar{suggestion(name, ['on_bar'])}"
+            )
     if issubclass(cls, Strategy):
         _check_overlays(cls)
     analyse(cls)
@@ -67,7 +69,9 @@ def _check_overlays(cls: type[Strategy]) -> None:
         if name:
             holder = type(cls.declared.parts[part]) if part in cls.declared.parts else None
         if holder is None or (name or part) not in holder.declared.fields:
-            raise StrategyError(f"{cls.__name__}.overlays names {path!r}, which is no field of the strategy or of one of its indicators")
+            raise StrategyError(
+                f"{cls.__name__}.overlays names {path!r}, which is no field of the strategy or of one of its indicators"
+            )
 
 
 class Analysis:
@@ -100,14 +104,18 @@ class Analysis:
             given = [OF_TYPE[BAR_FIELDS[i]] if i in BAR_FIELDS else UNKNOWN for i in inputs]
             wanted = f"{name}(self, {', '.join(inputs)})"
         if len(function.arguments) != len(given) + 1:
-            raise StrategyError(f"{cls.__name__}.{name} must be written {wanted}", function.place(function.node))
+            raise StrategyError(
+                f"{cls.__name__}.{name} must be written {wanted}", function.place(function.node)
+            )
         self.run(function, [Kind("part", cls), *given], cls)
 
     def enter_part(self, name: str, part: Indicator) -> None:
         """Evaluate the `update` of a declared indicator."""
         cls = type(part)
         if not isinstance(getattr(cls, "update", None), FunctionType):
-            raise StrategyError(f"{self.cls.__name__}.{name}: {cls.__name__} has no update method, so it could never be fed")
+            raise StrategyError(
+                f"{self.cls.__name__}.{name}: {cls.__name__} has no update method, so it could never be fed"
+            )
         if part.fed:
             self.enter(cls, "update", part.fed)
         for inner, below in cls.declared.parts.items():
@@ -120,7 +128,11 @@ class Analysis:
             if (self.cls, name) not in self.reached and not name.startswith("__"):
                 function = self.method(self.cls, name)
                 if function is not None and function.arguments and "self" in function.arguments[:1]:
-                    self.run(function, [Kind("part", self.cls), *[UNKNOWN] * (plain.__code__.co_argcount - 1)], self.cls)
+                    self.run(
+                        function,
+                        [Kind("part", self.cls), *[UNKNOWN] * (plain.__code__.co_argcount - 1)],
+                        self.cls,
+                    )
         self.reached, self.supers, self.helpers, self.opaque = reached
 
     def method(self, cls: type[Component], name: str) -> Function | None:

@@ -19,13 +19,34 @@ _THREADS = "threads or processes; a bar is handled at once"
 _MODULES = {
     **dict.fromkeys(("time", "sched", "timeit"), _CLOCK),
     **dict.fromkeys(("random", "secrets", "uuid", "numpy.random", "scipy.stats"), _RANDOM),
-    **dict.fromkeys(("os", "sys", "io", "pathlib", "posix", "shutil", "tempfile", "glob", "sqlite3", "apsw", "shelve", "dbm"), _STORAGE),
-    **dict.fromkeys(("socket", "ssl", "http", "urllib", "requests", "httpx", "aiohttp", "websockets", "ccxt"), _NETWORK),
+    **dict.fromkeys(
+        (
+            "os",
+            "sys",
+            "io",
+            "pathlib",
+            "posix",
+            "shutil",
+            "tempfile",
+            "glob",
+            "sqlite3",
+            "apsw",
+            "shelve",
+            "dbm",
+        ),
+        _STORAGE,
+    ),
+    **dict.fromkeys(
+        ("socket", "ssl", "http", "urllib", "requests", "httpx", "aiohttp", "websockets", "ccxt"), _NETWORK
+    ),
     **dict.fromkeys(("threading", "multiprocessing", "asyncio", "concurrent", "subprocess"), _THREADS),
 }
 _BUILTINS = {
     **dict.fromkeys(("open", "input"), _STORAGE),
-    **dict.fromkeys(("eval", "exec", "compile", "__import__", "globals", "locals", "vars", "setattr", "delattr"), "code that cannot be checked"),
+    **dict.fromkeys(
+        ("eval", "exec", "compile", "__import__", "globals", "locals", "vars", "setattr", "delattr"),
+        "code that cannot be checked",
+    ),
     **dict.fromkeys(("hash", "id"), "values that differ between processes"),
 }
 _NOW = ("now", "utcnow", "today")
@@ -39,10 +60,16 @@ def check(function: Function) -> None:
             for name in names:
                 _refuse(_of_module(name), name, function, node)
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
-            raise StrategyError("state lives in declared fields, not in names outside the class", function.place(node))
+            raise StrategyError(
+                "state lives in declared fields, not in names outside the class", function.place(node)
+            )
         elif isinstance(node, ast.Attribute):
             _check_value(_resolve(node, function), ast.unparse(node), function, node)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in function.local_names:
+        elif (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and node.id not in function.local_names
+        ):
             _check_value(function.lookup(node.id), node.id, function, node)
 
 
@@ -55,7 +82,11 @@ def _resolve(node: ast.expr, function: Function) -> Any:
     holder = _resolve(node.value, function)
     if holder is MISSING or holder is LATER or not isinstance(holder, (ModuleType, type)):
         return MISSING
-    if isinstance(holder, type) and node.attr in _NOW and holder.__module__.split(".")[0] in ("datetime", "pandas"):
+    if (
+        isinstance(holder, type)
+        and node.attr in _NOW
+        and holder.__module__.split(".")[0] in ("datetime", "pandas")
+    ):
         _refuse(_CLOCK, ast.unparse(node), function, node)
     return getattr(holder, node.attr, MISSING)
 

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 class Body:
     """One function on one set of argument kinds. Locals are joined over the whole body, until nothing changes."""
 
-    def __init__(self, analysis: Analysis, function: Function, given: Sequence[Kind], owner: type[Component] | None) -> None:
+    def __init__(
+        self, analysis: Analysis, function: Function, given: Sequence[Kind], owner: type[Component] | None
+    ) -> None:
         self.analysis, self.function, self.owner = analysis, function, owner
         self.locals: dict[str, Kind] = dict(zip(function.arguments, given, strict=False))
         self.returns: Kind | None = None
@@ -57,9 +59,17 @@ class Body:
                 break
         self.certain, self.returns = True, None
         self.statements(body)
-        if not _ends(body):
+        if not self.ends(body):
             self.returns = NONE if self.returns is None else join(self.returns, NONE)
         return self.returns or NONE
+
+    @staticmethod
+    def ends(body: Sequence[ast.stmt]) -> bool:
+        """Whether a body always leaves by return or raise."""
+        last = body[-1]
+        if isinstance(last, ast.If):
+            return bool(last.orelse) and Body.ends(last.body) and Body.ends(last.orelse)
+        return isinstance(last, (ast.Return, ast.Raise))
 
     def fail(self, message: str, node: ast.AST) -> None:
         """An error, once the kinds of the locals are settled."""
@@ -85,36 +95,42 @@ class Body:
                 self.statements([child])
             elif isinstance(child, (ast.withitem, ast.ExceptHandler, ast.match_case)):
                 self.other(child)
-        for name in (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)):
+        for name in (
+            n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        ):
             self.bind(name, UNKNOWN)
 
-    def do_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def do_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.bind(node.name, UNKNOWN)
 
-    def do_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def do_ClassDef(self, node: ast.ClassDef) -> None:
         self.bind(node.name, UNKNOWN)
 
-    def do_Return(self, node: ast.Return) -> None:  # noqa: N802
+    def do_Return(self, node: ast.Return) -> None:
         kind = self.kind(node.value) if node.value is not None else NONE
         self.returns = kind if self.returns is None else join(self.returns, kind)
 
-    def do_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def do_Assign(self, node: ast.Assign) -> None:
         kind = self.kind(node.value)
         for target in node.targets:
             self.store(target, kind, node.value)
 
-    def do_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def do_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self.store(node.target, self.kind(node.value), node.value)
 
-    def do_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def do_AugAssign(self, node: ast.AugAssign) -> None:
         left = self.kind(_as_load(node.target))
         right = self.kind(node.value)
         self.refuse_things(left, node.target)
         self.refuse_things(right, node.value)
-        self.store(node.target, arithmetic(node.op, left, right), node)
+        result = arithmetic(node.op, left, right)
+        self.store(node.target, result, node)
+        self.analysis.kinds.setdefault(node, result)
+        if self.certain:
+            self.analysis.kinds[node] = join(self.analysis.kinds[node], result)
 
-    def do_For(self, node: ast.For) -> None:  # noqa: N802
+    def do_For(self, node: ast.For) -> None:
         over = self.kind(node.iter)
         item = {"range": INT, "array": OF_TYPE.get(over.of, UNKNOWN)}.get(over.word, UNKNOWN)
         if over.word == "tuple":
@@ -130,7 +146,11 @@ class Body:
         if isinstance(target, ast.Name):
             self.bind(target.id, kind)
         elif isinstance(target, (ast.Tuple, ast.List)):
-            parts = kind.of if kind.word == "tuple" and len(kind.of) == len(target.elts) else [UNKNOWN] * len(target.elts)
+            parts = (
+                kind.of
+                if kind.word == "tuple" and len(kind.of) == len(target.elts)
+                else [UNKNOWN] * len(target.elts)
+            )
             for element, part in zip(target.elts, parts, strict=True):
                 self.store(element, part, value)
         elif isinstance(target, ast.Attribute):
@@ -152,7 +172,10 @@ class Body:
         if declared is None:
             self.fail(refused_store(holder.of, target.attr), target)
         elif not fits(kind, declared[0]):
-            self.fail(f"cannot store {kind} in {holder.of.__name__}.{target.attr}, which is declared {declared[0].__name__}", target)
+            self.fail(
+                f"cannot store {kind} in {holder.of.__name__}.{target.attr}, which is declared {declared[0].__name__}",
+                target,
+            )
 
     # ---- expressions
 
@@ -170,10 +193,10 @@ class Body:
             self.analysis.kinds[node] = found if known is None else join(known, found)
         return found
 
-    def of_Constant(self, node: ast.Constant) -> Kind:  # noqa: N802
+    def of_Constant(self, node: ast.Constant) -> Kind:
         return of_value(node.value)
 
-    def of_Name(self, node: ast.Name) -> Kind:  # noqa: N802
+    def of_Name(self, node: ast.Name) -> Kind:
         if node.id in self.function.local_names:
             return self.locals.get(node.id, UNKNOWN)
         value = self.function.lookup(node.id)
@@ -181,16 +204,20 @@ class Body:
             owner = self.owner
             if owner is not None and (node.id in owner.declared.names() or hasattr(owner, node.id)):
                 self.fail(f"name {node.id!r} is not defined; did you mean self.{node.id}?", node)
-            self.fail(f"name {node.id!r} is not defined{suggestion(node.id, self.function.known_names())}", node)
+            self.fail(
+                f"name {node.id!r} is not defined{suggestion(node.id, self.function.known_names())}", node
+            )
         return UNKNOWN if value is MISSING or value is LATER else of_value(value)
 
-    def of_Attribute(self, node: ast.Attribute) -> Kind:  # noqa: N802
+    def of_Attribute(self, node: ast.Attribute) -> Kind:
         holder = self.kind(node.value)
         resolve = getattr(self, f"in_{holder.word}", None)
         if resolve is not None:
             found: Kind = resolve(holder, node)
             return found
-        if holder in kinds.CERTAIN and not hasattr({FLOAT: float, INT: int, BOOL: bool, NONE: None}.get(holder, str), node.attr):
+        if holder in kinds.CERTAIN and not hasattr(
+            {FLOAT: float, INT: int, BOOL: bool, NONE: None}.get(holder, str), node.attr
+        ):
             self.fail(f"{holder} has no {node.attr!r}", node)
         return UNKNOWN
 
@@ -219,7 +246,10 @@ class Body:
         if node.attr in CALLS:
             return Kind("call", (holder, node.attr))
         near = f"; did you mean ctx.bar.{node.attr}?" if node.attr in BAR_FIELDS else ""
-        self.fail(f"the context has no {node.attr!r}{near or suggestion(node.attr, ['bar', *READABLE, *CALLS])}", node)
+        self.fail(
+            f"the context has no {node.attr!r}{near or suggestion(node.attr, ['bar', *READABLE, *CALLS])}",
+            node,
+        )
         return UNKNOWN
 
     def in_bar(self, holder: Kind, node: ast.Attribute) -> Kind:
@@ -238,11 +268,14 @@ class Body:
 
     def in_module(self, holder: Kind, node: ast.Attribute) -> Kind:
         if not hasattr(holder.of, node.attr):
-            self.fail(f"module {holder.of.__name__!r} has no {node.attr!r}{suggestion(node.attr, dir(holder.of))}", node)
+            self.fail(
+                f"module {holder.of.__name__!r} has no {node.attr!r}{suggestion(node.attr, dir(holder.of))}",
+                node,
+            )
             return UNKNOWN
         return of_value(getattr(holder.of, node.attr))
 
-    def of_Subscript(self, node: ast.Subscript) -> Kind:  # noqa: N802
+    def of_Subscript(self, node: ast.Subscript) -> Kind:
         holder, at = self.kind(node.value), self.kind(node.slice)
         if holder.word == "array":
             if isinstance(node.slice, ast.Slice):
@@ -252,46 +285,51 @@ class Body:
             return OF_TYPE[holder.of]
         if holder in NUMERIC or holder.word in ("part", "context", "bar"):
             self.fail(f"{holder} takes no index", node)
-        if holder.word == "tuple" and isinstance(node.slice, ast.Constant) and at == INT and -len(holder.of) <= node.slice.value < len(holder.of):
+        if (
+            holder.word == "tuple"
+            and isinstance(node.slice, ast.Constant)
+            and at == INT
+            and -len(holder.of) <= node.slice.value < len(holder.of)
+        ):
             return holder.of[node.slice.value]  # type: ignore[no-any-return]
         return _all_joined(holder.of) if holder.word == "tuple" else UNKNOWN
 
-    def of_Tuple(self, node: ast.Tuple) -> Kind:  # noqa: N802
+    def of_Tuple(self, node: ast.Tuple) -> Kind:
         return Kind("tuple", tuple(self.kind(e) for e in node.elts))
 
-    def of_BinOp(self, node: ast.BinOp) -> Kind:  # noqa: N802
+    def of_BinOp(self, node: ast.BinOp) -> Kind:
         left, right = self.kind(node.left), self.kind(node.right)
         self.refuse_things(left, node.left)
         self.refuse_things(right, node.right)
         return arithmetic(node.op, left, right)
 
-    def of_UnaryOp(self, node: ast.UnaryOp) -> Kind:  # noqa: N802
+    def of_UnaryOp(self, node: ast.UnaryOp) -> Kind:
         operand = self.kind(node.operand)
         if isinstance(node.op, ast.Not):
             return BOOL
         self.refuse_things(operand, node.operand)
         return INT if operand == BOOL else operand if operand in NUMERIC else UNKNOWN
 
-    def of_Compare(self, node: ast.Compare) -> Kind:  # noqa: N802
+    def of_Compare(self, node: ast.Compare) -> Kind:
         for side in (node.left, *node.comparators):
             kind = self.kind(side)
             if not any(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in node.ops):
                 self.refuse_things(kind, side)
         return BOOL
 
-    def of_BoolOp(self, node: ast.BoolOp) -> Kind:  # noqa: N802
+    def of_BoolOp(self, node: ast.BoolOp) -> Kind:
         return _all_joined([self.kind(v) for v in node.values])
 
-    def of_IfExp(self, node: ast.IfExp) -> Kind:  # noqa: N802
+    def of_IfExp(self, node: ast.IfExp) -> Kind:
         self.kind(node.test)
         return join(self.kind(node.body), self.kind(node.orelse))
 
-    def of_NamedExpr(self, node: ast.NamedExpr) -> Kind:  # noqa: N802
+    def of_NamedExpr(self, node: ast.NamedExpr) -> Kind:
         kind = self.kind(node.value)
         self.bind(node.target.id, kind)
         return kind
 
-    def of_Lambda(self, node: ast.Lambda) -> Kind:  # noqa: N802
+    def of_Lambda(self, node: ast.Lambda) -> Kind:
         return UNKNOWN
 
     def _comprehension(self, node: Any) -> Kind:
@@ -299,9 +337,9 @@ class Body:
             self.kind(generator.iter)
         return UNKNOWN
 
-    of_ListComp = of_SetComp = of_DictComp = of_GeneratorExp = _comprehension  # noqa: N815
+    of_ListComp = of_SetComp = of_DictComp = of_GeneratorExp = _comprehension
 
-    def of_Call(self, node: ast.Call) -> Kind:  # noqa: N802
+    def of_Call(self, node: ast.Call) -> Kind:
         given = [self.kind(a.value if isinstance(a, ast.Starred) else a) for a in node.args]
         named = {k.arg: self.kind(k.value) for k in node.keywords}
         plain = not any(isinstance(a, ast.Starred) for a in node.args) and None not in named
@@ -321,14 +359,21 @@ class Body:
             self.fail(f"{target} cannot be called", node)
         return UNKNOWN
 
-    def method_call(self, node: ast.Call, target: Kind, given: list[Kind], named: dict[str | None, Kind]) -> Kind:
+    def method_call(
+        self, node: ast.Call, target: Kind, given: list[Kind], named: dict[str | None, Kind]
+    ) -> Kind:
         holder, name = target.of
         owner = Context if holder == CONTEXT else holder.of
         plain = getattr(owner, name)
         label = f"ctx.{name}" if holder == CONTEXT else f"{owner.__name__}.{name}"
-        bound = check_arguments(plain, [holder, *given], named, label, lambda message: self.fail(message, node))
+        bound = check_arguments(
+            plain, [holder, *given], named, label, lambda message: self.fail(message, node)
+        )
         if holder == CONTEXT:
-            for argument, kind in (*zip(node.args, given, strict=False), *((k.value, named[k.arg]) for k in node.keywords)):
+            for argument, kind in (
+                *zip(node.args, given, strict=False),
+                *((k.value, named[k.arg]) for k in node.keywords),
+            ):
                 if kind not in NUMERIC and kind.word != "unknown":
                     self.fail(f"{label} takes a number, not {kind}", argument)
             return NONE
@@ -336,15 +381,26 @@ class Body:
         return UNKNOWN if function is None or bound is None else self.analysis.run(function, bound, owner)
 
     def super_method_call(
-        self, node: ast.Call, above: type[Component], name: str, given: list[Kind], named: dict[str | None, Kind]
+        self,
+        node: ast.Call,
+        above: type[Component],
+        name: str,
+        given: list[Kind],
+        named: dict[str | None, Kind],
     ) -> Kind:
         assert self.owner is not None, "super_call answers only inside a class"
         function = self.analysis.super_method(self.owner, above, name)
         me = Kind("part", self.owner)
-        bound = check_arguments(vars(above)[name], [me, *given], named, f"{above.__name__}.{name}", lambda m: self.fail(m, node))
-        return UNKNOWN if function is None or bound is None else self.analysis.run(function, bound, self.owner)
+        bound = check_arguments(
+            vars(above)[name], [me, *given], named, f"{above.__name__}.{name}", lambda m: self.fail(m, node)
+        )
+        return (
+            UNKNOWN if function is None or bound is None else self.analysis.run(function, bound, self.owner)
+        )
 
-    def function_call(self, node: ast.Call, plain: Any, given: list[Kind], named: dict[str | None, Kind], simple: bool) -> Kind:
+    def function_call(
+        self, node: ast.Call, plain: Any, given: list[Kind], named: dict[str | None, Kind], simple: bool
+    ) -> Kind:
         if getattr(plain, "__module__", None) == "math":
             for argument, kind in zip(node.args, given, strict=False):
                 self.refuse_things(kind, argument)
@@ -354,7 +410,11 @@ class Body:
         plain = getattr(plain, "py_func", plain)
         if not isinstance(plain, FunctionType) or not is_users(plain):
             return UNKNOWN
-        bound = check_arguments(plain, given, named, plain.__name__, lambda message: self.fail(message, node)) if simple else None
+        bound = (
+            check_arguments(plain, given, named, plain.__name__, lambda message: self.fail(message, node))
+            if simple
+            else None
+        )
         try:
             function = self.analysis.helpers.setdefault(plain, find(plain))
         except NotCompilable:
@@ -367,13 +427,23 @@ class Body:
             return
         if kind.word == "call":
             name = _call_name(kind)
-            near = f" or did you mean ctx.bar.{kind.of[1]}?" if kind.of[0] == CONTEXT and kind.of[1] in BAR_FIELDS else ""
+            near = (
+                f" or did you mean ctx.bar.{kind.of[1]}?"
+                if kind.of[0] == CONTEXT and kind.of[1] in BAR_FIELDS
+                else ""
+            )
             self.fail(f"{name} is a method, not a number; call it{near}", node)
-        near = f"; did you mean its `{'value' if 'value' in kind.of.declared.fields else next(iter(kind.of.declared.fields), 'fields')}`?" if kind.word == "part" else ""
+        near = (
+            f"; did you mean its `{'value' if 'value' in kind.of.declared.fields else next(iter(kind.of.declared.fields), 'fields')}`?"
+            if kind.word == "part"
+            else ""
+        )
         self.fail(f"{kind} is no number{near}", node)
 
 
-def super_call(node: ast.Call, function: Function, owner: type[Component] | None) -> tuple[type[Component], str] | None:
+def super_call(
+    node: ast.Call, function: Function, owner: type[Component] | None
+) -> tuple[type[Component], str] | None:
     """The class and the method that `super().name(...)` leads to, or None for any other call."""
     func = node.func
     if owner is None or not isinstance(func, ast.Attribute) or not isinstance(func.value, ast.Call):
@@ -381,11 +451,15 @@ def super_call(node: ast.Call, function: Function, owner: type[Component] | None
     inner = func.value
     if not (isinstance(inner.func, ast.Name) and inner.func.id == "super" and not inner.args):
         return None
-    defined = next((base for base in owner.__mro__ if vars(base).get(function.name) is function.function), owner)
+    defined = next(
+        (base for base in owner.__mro__ if vars(base).get(function.name) is function.function), owner
+    )
     after = owner.__mro__[owner.__mro__.index(defined) + 1 :]
     above = next((base for base in after if isinstance(vars(base).get(func.attr), FunctionType)), None)
     if above is None or above in (Strategy, Indicator, Component):
-        raise StrategyError(f"no class above {defined.__name__} has a method {func.attr!r}", function.place(node))
+        raise StrategyError(
+            f"no class above {defined.__name__} has a method {func.attr!r}", function.place(node)
+        )
     return above, func.attr
 
 
@@ -410,13 +484,3 @@ def _as_load(node: ast.expr) -> ast.expr:
     if isinstance(node, ast.Subscript):
         return ast.copy_location(ast.Subscript(node.value, node.slice, ast.Load()), node)
     return node
-
-
-def _ends(body: Sequence[ast.stmt]) -> bool:
-    """Whether a body always leaves by return or raise."""
-    last = body[-1]
-    if isinstance(last, (ast.Return, ast.Raise)):
-        return True
-    if isinstance(last, ast.If):
-        return bool(last.orelse) and _ends(last.body) and _ends(last.orelse)
-    return False

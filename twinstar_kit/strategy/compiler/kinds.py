@@ -22,7 +22,13 @@ class Kind:
     def __str__(self) -> str:
         if self.word == "part":
             return f"{'an' if self.of.__name__[0] in 'AEIOU' else 'a'} {self.of.__name__}"
-        shown = {"none": "None", "context": "the context", "bar": "a bar", "array": "an Array", "call": "a method"}
+        shown = {
+            "none": "None",
+            "context": "the context",
+            "bar": "a bar",
+            "array": "an Array",
+            "call": "a method",
+        }
         return shown.get(self.word) or f"{'an' if self.word[0] in 'aeiou' else 'a'} {self.word}"
 
 

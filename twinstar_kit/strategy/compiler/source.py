@@ -22,7 +22,9 @@ MISSING = object()
 LATER = object()
 """What `Function.lookup` gives for a name that its file defines further down, or a closure not filled yet."""
 
-_STANDARD = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_STANDARD = tuple(
+    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,14 @@ def find(function: Callable[..., Any]) -> Function:
     lines = tuple(linecache.getlines(code.co_filename, plain.__globals__))
     node = _definitions(lines).get((code.co_firstlineno, plain.__name__)) if lines else None
     if node is None:
-        made = "a lambda; write it as a def" if plain.__name__ == "<lambda>" else "made by exec or at a bare prompt"
-        raise NotCompilable(f"the source of {plain.__qualname__} (module {module}) cannot be had: it is {made}")
+        made = (
+            "a lambda; write it as a def"
+            if plain.__name__ == "<lambda>"
+            else "made by exec or at a bare prompt"
+        )
+        raise NotCompilable(
+            f"the source of {plain.__qualname__} (module {module}) cannot be had: it is {made}"
+        )
     return Function(plain, node, lines)
 
 
@@ -137,7 +145,9 @@ def _bound_at_top(lines: tuple[str, ...]) -> frozenset[str]:
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):
             names.update((a.asname or a.name).split(".")[0] for a in statement.names)
         else:
-            names.update(n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            names.update(
+                n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            )
     return frozenset(names)
 
 

@@ -20,9 +20,15 @@ class Breakout(Strategy):
 
     lookback: int = Param(55, 5, 5_000, help="bars in the channel")
     atr_len: int = Param(14, 2, 500, help="bars in the average true range")
-    stop_width: float = Param(2.0, 0.1, 20.0, step=0.5, help="average true ranges from the close to the stop loss")
-    trail_width: float = Param(3.0, 0.1, 20.0, step=0.5, help="average true ranges from the best price to the trailing stop")
-    max_loss: float = Param(0.1, 0.001, 0.9, help="largest distance of the stop loss, as a share of the price")
+    stop_width: float = Param(
+        2.0, 0.1, 20.0, step=0.5, help="average true ranges from the close to the stop loss"
+    )
+    trail_width: float = Param(
+        3.0, 0.1, 20.0, step=0.5, help="average true ranges from the best price to the trailing stop"
+    )
+    max_loss: float = Param(
+        0.1, 0.001, 0.9, help="largest distance of the stop loss, as a share of the price"
+    )
 
     channel = Donchian(lookback)
     atr = ATR(atr_len)

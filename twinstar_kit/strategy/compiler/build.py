@@ -1,0 +1,104 @@
+"""From a strategy class to its compiled loop, with a word to the user before the one slow time."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+from numba.core import types
+from numba.core.errors import NumbaError
+
+from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.orders import order_t
+from twinstar_kit.kernel.records import event_t
+from twinstar_kit.kernel.tables import instrument_t, state_t
+from twinstar_kit.strategy.compiler import modules
+from twinstar_kit.strategy.compiler.generate import Generated, generate
+from twinstar_kit.strategy.component import Component
+from twinstar_kit.strategy.errors import NotCompilable, Place, StrategyError
+
+log = logging.getLogger("twinstar.strategy")
+
+Announce = Callable[[str], None]
+"""Is told, in a sentence, that something slow begins."""
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled strategy class: `run` takes the arrays unchecked, `name` is its module, `cached` whether it was on disk."""
+
+    run: Callable[..., int]
+    name: str
+    cached: bool
+    seconds: float
+
+
+def build(cls: type[Component], announce: Announce | None = None) -> Compiled:
+    """Compile a strategy class, or load it from the cache; NotCompilable when it must run interpreted.
+
+    `announce` is called once, with a sentence, when it has to be compiled; without it the sentence is logged.
+    """
+    if numba.config.DISABLE_JIT:
+        raise NotCompilable("compiling is switched off by NUMBA_DISABLE_JIT")
+    began = time.perf_counter()
+    generated = generate(cls)
+    name = modules.module_name(cls.__name__, generated.text)
+    with _lock:
+        module = modules.load(name, generated.text)
+        cached = True
+        if not module.run.signatures:
+            cached = modules.is_compiled(name)
+            if not cached:
+                (announce or log.info)(f"compiling {cls.__name__}, once, about 5 s")
+            try:
+                module.run.compile(_signature())
+            except NumbaError as error:
+                raise _explained(error, generated, name) from None
+        entry = module.run.overloads[module.run.signatures[0]].entry_point
+    return Compiled(entry, name, cached, time.perf_counter() - began)
+
+
+def _signature() -> Any:
+    """The types of `run`'s arguments, given outright so that nothing is ever compiled twice."""
+
+    def record(dtype: Any) -> Any:
+        return types.Array(numba.from_dtype(dtype), 1, "C")
+
+    words = types.Array(types.int64, 1, "C")
+    bars, ledger = types.Array(types.int64, 2, "C", readonly=True), types.Array(types.int64, 2, "C")
+    return types.int64(
+        bars, types.int64, types.int64, words, record(context_t), record(state_t), record(instrument_t), record(order_t),
+        ledger, record(event_t), words,
+    )  # fmt: skip
+
+
+def _explained(error: NumbaError, generated: Generated, name: str) -> Exception:
+    """numba's error as one line about the user's source.
+
+    A store of the wrong type and an attribute that does not exist are errors; the rest is beyond the compiler.
+    """
+    message = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    place = _place(message, generated, name)
+    wrong = [line for line in lines if "cannot store" in line or "Unknown attribute" in line]
+    if wrong:
+        return StrategyError(re.sub(r"@[0-9a-f]+", "", wrong[0]), place)
+    telling = r"Cannot unify|Cannot determine|not supported|unsupported|No implementation|Invalid use|No match|not defined"
+    found = [line for line in lines if re.search(telling, line)]
+    return NotCompilable(f"numba: {re.sub(r'@[0-9a-f]+', '', (found or lines)[0])}", place)
+
+
+def _place(message: str, generated: Generated, name: str) -> Place | None:
+    for line in re.findall(re.escape(name) + r"\.py(?:\", line |:| \()(\d+)", message):
+        origin = generated.origin(int(line))
+        if origin is not None:
+            return origin[0].place(origin[1])
+    return None
