@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinstar_kit.feeds import noise
@@ -84,6 +84,7 @@ def test_bells_and_units_have_the_moments_of_their_laws():
     assert np.max(np.abs(np.sort(u) - np.arange(1, len(u) + 1) / len(u))) < 1.95 / math.sqrt(len(u))
 
 
+@settings(deadline=None)
 @given(st.integers(0, YEAR - 1), st.integers(1, 3_000))
 def test_any_stretch_of_a_path_has_the_bits_of_the_whole(year, first, count):
     count = min(count, YEAR - first)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock, ManualClock, ReplayClock, SystemClock
     from twinstar_kit.feeds.files import load_bars, normalise_symbol, save_bars
     from twinstar_kit.feeds.replay import Replay
-    from twinstar_kit.feeds.resample import resample
     from twinstar_kit.feeds.simulated import SimulatedMarket
 
 _HOMES = {
@@ -28,7 +27,6 @@ _HOMES = {
     "load_bars": "files",
     "normalise_symbol": "files",
     "open_feed": "base",
-    "resample": "resample",
     "save_bars": "files",
 }
 
@@ -43,7 +41,6 @@ __all__ = [
     "load_bars",
     "normalise_symbol",
     "open_feed",
-    "resample",
     "save_bars",
 ]
 

@@ -61,6 +61,8 @@ def load_bars(
         return DataError(f"{file}: {error}")
 
     try:
+        if not table.num_rows:
+            raise DataError("there are no bars in it")
         stamps = _timestamps(table)
         columns = {name: _numbers(table, name) for name in COLUMNS[1:]}
         bars = _count(file, stamps, columns, label, symbol, exchange, tick, lot, timeframe)
@@ -288,8 +290,7 @@ def _timestamps(table: pa.Table) -> npt.NDArray[np.int64]:
     elif values.dtype.kind not in "iu":
         raise DataError(f"timestamp holds {kind}; write milliseconds UTC, such as 1735689600000")
     stamps = values.astype(np.int64)
-    if len(stamps):
-        _check_unit(int(stamps[0]))
+    _check_unit(int(stamps[0]))
     return stamps
 
 
@@ -333,8 +334,6 @@ def _count(
     file: Path, stamps: npt.NDArray[np.int64], columns: dict[str, npt.NDArray[np.float64]], label: dict[str, Any],
     symbol: str | None, exchange: str | None, tick: Number | None, lot: Number | None, timeframe: str | None,
 ) -> Bars:  # fmt: skip
-    if not len(stamps):
-        raise DataError("there are no bars in it")
     timeframe_ms = _infer_timeframe(stamps, timeframe)
     if label and symbol is None and exchange is None and tick is None and lot is None:
         instrument = Instrument.from_canonical(label["instrument"])
@@ -357,6 +356,9 @@ def loose_instrument(
     guessed_exchange, guessed_symbol = guess_name(file)
     name = normalise_symbol(symbol) if symbol else guessed_symbol or UNNAMED
     venue = exchange or guessed_exchange or "virtual"
+    tick, lot = (
+        None if size is None else str(size) for size in (tick, lot)
+    )  # a size of 0 is refused, not left out
     if lot is not None and to_decimal(lot) >= 1:
         return Instrument.from_sizes(name, tick or "1e-8", lot, exchange=venue, price_scale=8, amount_scale=0)
     return Instrument.loose(name, tick=tick, lot=lot, exchange=venue)
