@@ -64,11 +64,13 @@ def inlined(function: F) -> F:
 
 
 def hot(function: F) -> F:
-    """Like `inlined`, and forced into the caller: for what runs on every bar and is small.
+    """Like `inlined`, and copied into the caller: for what runs on every bar and is small.
 
-    A call that passes the kernel's arrays copies sixty words, which costs more than such a function does.
+    A call that passes the kernel's arrays copies sixty words, which costs more than such a function does. It is
+    copied before types are inferred, so that nothing is optimised twice: a caller that hangs on large `compiled`
+    functions through several levels of these would take them through LLVM once a level.
     """
-    return numba.njit(forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
+    return numba.njit(inline="always", **OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 @intrinsic

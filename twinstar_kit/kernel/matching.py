@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinstar_kit.jit import hot, inlined
+from twinstar_kit.jit import compiled, hot, inlined
 from twinstar_kit.kernel.book import (
     CLOSE_POSITION,
     INSUFFICIENT_BALANCE,
@@ -217,7 +217,7 @@ def high_first(state: Any, inst: Any, orders: Any, ledger: Any, j: int) -> bool:
     return False
 
 
-@inlined
+@compiled
 def walk(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, bars: Any, i: int) -> None:
     """Walk the orders of instrument `j` along the price path of bar `i`: the open, both extremes, the close."""
     s = state[0]

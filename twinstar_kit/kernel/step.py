@@ -99,7 +99,7 @@ def market_step(
         c.equity = equity_of(inst, ledger, INSTRUMENT) / m.money_one
 
 
-@inlined
+@compiled
 def show_account(ctx: Any, inst: Any, ledger: Any) -> None:
     """Write the account into the context, as floats for the strategy's arithmetic."""
     c = ctx[0]
@@ -123,7 +123,7 @@ def order_step(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: A
     return equity_of(inst, ledger, INSTRUMENT)
 
 
-@inlined
+@compiled
 def take_proposals(ctx: Any, state: Any, inst: Any, orders: Any, ledger: Any, out: Any) -> None:
     """The rare part of `order_step`, apart so that the common part stays small enough to be inlined."""
     c = ctx[0]
