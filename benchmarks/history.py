@@ -44,7 +44,7 @@ def ours(strategy: Any, bars: Bars) -> Any:
     from twinstar_kit.session import backtest
 
     result = backtest(strategy, bars, **SETTINGS)
-    return result, result.equity, result.trades, result.metrics, result.journal_digest
+    return result, result.equity_units, result.trade_records, result.metrics, result.journal_digest
 
 
 def our_answer(strategy: Any, bars: Bars) -> Answer:

@@ -77,7 +77,9 @@ def equity_figure(
         )
     under.toolbar_location = None
     _align_left(top, under)
-    return column(top, under, sizing_mode="stretch_width", spacing=0)
+    return column(
+        top, under, sizing_mode="stretch_width", spacing=0, styles={"background-color": theme.BACKGROUND}
+    )
 
 
 def price_figure(
@@ -151,6 +153,7 @@ def trades_figure(trades: NDArray[np.void], *, title: str = "Returns of trades",
     fig.xaxis.formatter = NumeralTickFormatter(format="+0.[00]%")
     fig.yaxis.formatter = NumeralTickFormatter(format="0,0")
     fig.y_range.start = 0
+    _align_left(fig)
     fig.add_tools(
         HoverTool(
             tooltips=[("return", "@left{+0.00%} to @right{+0.00%}"), ("trades", "@count")], renderers=[boxes]

@@ -52,7 +52,7 @@ def tearsheet(
     warnings that a reader must see. A simulated market and fills on the bar of the signal belong among them.
     """
     from bokeh.embed import components
-    from bokeh.resources import INLINE
+    from bokeh.resources import Resources
 
     from twinstar_kit.report import figures
 
@@ -83,7 +83,8 @@ def tearsheet(
             _formulas(),
         )
     )
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{CSS}</style>{INLINE.render()}'
+    scripts = Resources(mode="inline", components=["bokeh"]).render()
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{CSS}</style>{scripts}'
     return (
         f'<!doctype html><html lang="en"><head>{head}</head><body><main>{body}</main>{script}</body></html>'
     )
