@@ -23,6 +23,8 @@ Mode = Literal["auto", "compiled", "interpreted"]
 Arrays = tuple[Any, Any, Any, Any, Any]
 """State, instruments, orders, ledger, events, as `kernel.engine.Engine.arrays` gives them."""
 
+_INT64 = np.dtype(np.int64)
+
 CHUNK = 65_536
 """Bars between the copies that a compiled run keeps, so that a failure can be repeated with its line."""
 
@@ -97,6 +99,7 @@ class CompiledRunner(Runner):
         self._buffer = self._packer.pack()
         self._before = self._buffer.copy()
         self._known: tuple[int, ...] = ()
+        self._rows: Any = None
 
     @property
     def strategy(self) -> Strategy:
@@ -108,12 +111,23 @@ class CompiledRunner(Runner):
         self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], arrays: Arrays, equity: npt.NDArray[np.int64]
     ) -> int:  # fmt: skip
         """See `Runner.run`."""
-        identity = (id(ctx), *map(id, arrays))
-        if identity != self._known:
+        if (
+            id(ctx),
+            id(arrays[0]),
+            id(arrays[1]),
+            id(arrays[2]),
+            id(arrays[3]),
+            id(arrays[4]),
+        ) != self._known:
             _check_arrays(ctx, arrays)
             # held, so that no other array can take their ids
-            self._held, self._known = (ctx, *arrays), identity
-        _check_rows(rows, i0, i1, equity)
+            self._held = (ctx, *arrays)
+            self._known = tuple(map(id, self._held))
+            self._index = ctx["index"]
+        if rows is not self._rows:
+            _check_rows(rows)
+            self._rows = rows
+        _check_span(rows, i0, i1, equity)
         if i1 - i0 == 1:
             return self._step(rows, i0, ctx, arrays, equity)
         while i0 < i1:
@@ -127,12 +141,12 @@ class CompiledRunner(Runner):
     def _step(self, rows: Any, i: int, ctx: Any, arrays: Arrays, equity: Any) -> int:
         """One bar. The copy of the state costs 0.2 microseconds and pays for the line of a failure."""
         self._before[:] = self._buffer
-        index = ctx["index"][0]
+        index = self._index[0]
         try:
             return self._run(rows, i, i + 1, self._buffer, ctx, *arrays, equity)
         except Exception as error:
             # the market step is done, `on_bar` is not: repeat the latter
-            if ctx["index"][0] != index + 1:
+            if self._index[0] != index + 1:
                 raise
             self._packer.unpack(self._before)
             Interpreter(self._strategy).repeat(ctx, error)
@@ -143,7 +157,7 @@ class CompiledRunner(Runner):
         first = int(ctx["index"][0])
         try:
             return self._run(rows, i0, i1, self._buffer, ctx, *arrays, equity)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever the strategy raised is raised again, with its line
             # compiled code knows no line: go back, run up to the bar that failed, and repeat that one step by step
             bad = i0 + int(ctx["index"][0]) - first - 1
             for array, copy in zip((self._buffer, ctx, *arrays[:4]), kept, strict=True):
@@ -181,7 +195,8 @@ class InterpretedRunner(Runner):
     ) -> int:  # fmt: skip
         """See `Runner.run`."""
         _check_arrays(ctx, arrays)
-        _check_rows(rows, i0, i1, equity)
+        _check_rows(rows)
+        _check_span(rows, i0, i1, equity)
         return self._interpreter.run(rows, i0, i1, ctx, arrays, equity)
 
     def snapshot(self) -> bytes:
@@ -193,13 +208,16 @@ class InterpretedRunner(Runner):
         self._packer.unpack(self._packer.from_bytes(snapshot))
 
 
-def _check_rows(rows: Any, i0: int, i1: int, equity: Any) -> None:
+def _check_rows(rows: Any) -> None:
     """Compiled code reads memory as it is told to, so what it is told is checked here."""
     if rows.dtype != np.int64 or rows.ndim != 2 or rows.shape[1] != 6 or not rows.flags.c_contiguous:
         raise UsageError("rows must be int64 of shape (n, 6), C-contiguous, as Bars.rows is")
+
+
+def _check_span(rows: Any, i0: int, i1: int, equity: Any) -> None:
     if not 0 <= i0 <= i1 <= len(rows):
         raise UsageError(f"bars {i0} to {i1} are not within the {len(rows)} rows")
-    if equity.dtype != np.int64 or equity.ndim != 1 or not equity.flags.c_contiguous or len(equity) < i1:
+    if len(equity) < i1 or (equity.dtype is not _INT64 and equity.dtype != _INT64) or equity.strides != (8,):
         raise UsageError(f"equity must be int64, contiguous, with room for {i1} bars")
 
 

@@ -84,5 +84,4 @@ def start_of(node: ast.expr | ast.stmt) -> Position:
 
 def end_of(node: ast.expr | ast.stmt) -> Position:
     """Where a node ends."""
-    assert node.end_lineno is not None and node.end_col_offset is not None, "parsed nodes know their end"
-    return node.end_lineno, node.end_col_offset
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset

@@ -28,7 +28,7 @@ def _one_argument(function: Callable[[float], float], overflows: bool) -> Any:
     def errors_first(x: float) -> float:
         value = float(x)
         result: float = plain(value)
-        if result != result and value == value:
+        if math.isnan(result) and not math.isnan(value):
             raise ValueError("math domain error")
         if math.isinf(result) and not math.isinf(value):
             if overflows:
@@ -144,7 +144,7 @@ def pow(x: float, y: float) -> float:
 
 @njit(**OPTIONS)  # type: ignore[untyped-decorator]
 def _whole(x: float) -> int:
-    if x != x:
+    if math.isnan(x):
         raise ValueError("cannot convert float NaN to integer")
     if not (-_TOO_LARGE <= x < _TOO_LARGE):
         raise OverflowError("a whole number beyond 64 bits")

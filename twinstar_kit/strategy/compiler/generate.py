@@ -94,7 +94,7 @@ class _Writer:
         self.cls, self.analysis = cls, analysis
         self.lines = _HEAD.format(title=cls.__name__).splitlines()
         self.spans: list[tuple[int, int, Function]] = []
-        self.constants: dict[tuple[str, Any], str] = {}
+        self.constants: dict[str, tuple[str, Any]] = {}
         self.helpers: dict[FunctionType, str] = {}
         self.types: dict[type[Component], str] = {}
 
@@ -113,7 +113,7 @@ class _Writer:
         self.lines += _LOOP.format(
             strategy=strategy, context=context, feed="\n".join(feed) or "    pass"
         ).splitlines()
-        constants = [f"{name} = {_literal(value)}" for (_, value), name in self.constants.items()]
+        constants = [f"{name} = {_literal(value)}" for name, value in self.constants.values()]
         # constants go where the head ends; spans move down by as many lines
         at = len(_HEAD.splitlines())
         moved = [(first + len(constants), count, function) for first, count, function in self.spans]
@@ -223,11 +223,9 @@ class _Writer:
 
     def constant(self, value: Any) -> str:
         """The module's name for a constant."""
-        key = (f"{type(value).__name__} {value!r}", value if value == value else "nan")
-        if value != value:
-            value = math.nan
-            key = ("float nan", value)
-        return self.constants.setdefault(key, f"ts_constant{len(self.constants)}")
+        # the text tells 1 from 1.0 and True, and finds NaN again
+        key = f"{type(value).__name__} {value!r}"
+        return self.constants.setdefault(key, (f"ts_constant{len(self.constants)}", value))[0]
 
 
 class _Rewrite:

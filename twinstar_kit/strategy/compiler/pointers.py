@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from llvmlite import ir
 from numba.core import cgutils, errors, types
@@ -33,7 +33,7 @@ class ComponentType(types.Type):  # type: ignore[misc]
     in bytes and the length; extra: kind of the elements); "inline" (extra: kind of the elements and their count).
     """
 
-    slots: dict[str, tuple[str, int, Any]] = {}
+    slots: ClassVar[dict[str, tuple[str, int, Any]]] = {}
 
     def __init__(self) -> None:
         super().__init__(name=f"{type(self).__name__}@{id(type(self)):x}")
@@ -74,7 +74,7 @@ def bind(to: ComponentType, name: str, function: Callable[..., Any]) -> None:
         arguments.append(p.name if p.default is p.empty else f"{p.name}=default{i}")
     # numba wants the overload to have the very arguments of what it stands for, annotations included
     function.__annotations__.clear()
-    exec(f"def overload({', '.join(arguments)}): return function", scope)
+    exec(f"def overload({', '.join(arguments)}): return function", scope)  # noqa: S102 - our own text, names only
     overload_method(type(to), name, jit_options=OPTIONS)(scope["overload"])
 
 
