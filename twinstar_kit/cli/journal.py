@@ -63,9 +63,7 @@ def export(
     file: File,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="A .jsonl or .csv file (else JSON lines here)."
-        ),
+        typer.Option("--output", "-o", metavar="PATH", help="A .jsonl or .csv file (else JSON lines here)."),
     ] = None,
 ) -> None:
     """Write a journal's events as a table.

@@ -16,12 +16,12 @@ def _use_home(home: Path | None) -> Path | None:
     return home
 
 
-StrategyName = Annotated[
-    str,
+_STRATEGY = "A name of the starter kit (breakout, sma_cross) or path/to/file.py:ClassName"
+StrategyName = Annotated[str, typer.Argument(metavar="STRATEGY", help=f"{_STRATEGY}.", show_default=False)]
+MaybeStrategy = Annotated[
+    str | None,
     typer.Argument(
-        metavar="STRATEGY",
-        help="A name of the starter kit (breakout, sma_cross) or path/to/file.py:ClassName.",
-        show_default=False,
+        metavar="STRATEGY", help=f"{_STRATEGY}; a journal usually knows its own.", show_default=False
     ),
 ]
 Settings = Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from twinstar_kit.cli import options
 from twinstar_kit.cli.assignments import Assignments, assign, parse_duration
-from twinstar_kit.cli.output import print_json, print_pairs, progress
+from twinstar_kit.cli.output import print_json, print_pairs, progress, say
 from twinstar_kit.kernel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def paper(
 
 
 def parity(
-    strategy: options.StrategyName,
+    strategy: options.MaybeStrategy = None,
     data: Data = None,
     feed: Feed = None,
     journal: Annotated[
@@ -173,28 +173,29 @@ def parity(
     \b
     Examples:
       twinstar parity breakout --data btc_1m.parquet
-      twinstar parity breakout --journal account.db --json
+      twinstar parity --journal account.db --json
     """
     from twinstar_kit.session import parity as run
 
-    prepared, assigned = _prepare(strategy, settings)
-    with progress(f"parity {strategy}") as advance:
+    with progress("parity") as advance:
         if journal:
-            if data or feed:
-                raise UsageError("parity compares over --data PATH or over --journal FILE: give one of them")
-            result = run(prepared, journal=journal, progress=advance)
+            if data or feed or settings:
+                raise UsageError(
+                    "--journal FILE brings its own bars, parameters and broker: leave --data and --set out"
+                )
+            result = run(strategy, journal=journal, progress=advance)
         else:
+            if strategy is None:
+                raise UsageError("parity over --data or --feed needs a STRATEGY, such as breakout")
+            prepared, assigned = _prepare(strategy, settings)
             rules = _rules(assigned, exchange=exchange, timeframe=timeframe)
             source, rules = _source(data, feed, symbol, rules)
             result = run(prepared, source, progress=advance, **rules, **assigned.broker)
-    report = result.to_dict()
     if json:
-        print_json(report)
+        print_json(result.to_dict())
     else:
-        print_pairs({key: report[key] for key in ("strategy", "bars", "orders", "fills", "differences")})
-        for step in report["waterfall"]:
-            print(step)
-    if report["differences"]:
+        print(result)
+    if not result.ok:
         raise typer.Exit(1)
 
 
@@ -211,4 +212,8 @@ def _report(report: dict[str, Any], json: bool) -> None:
         return
     params = ", ".join(f"{name}={value}" for name, value in report["params"].items())
     plain = {name: value for name, value in report.items() if not isinstance(value, (dict, list))}
-    print_pairs({**plain, "params": params, **report["metrics"]})
+    print_pairs({**plain, "params": params})
+    print()
+    print_pairs(report["metrics"])
+    for note in report["notes"]:
+        say(note)
