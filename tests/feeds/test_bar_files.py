@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from twinstar_kit.feeds import load_bars, normalise_symbol, save_bars
@@ -154,6 +158,27 @@ def test_a_csv_may_hold_iso_times(tmp_path):
     assert load_bars(write(frame(timestamp=stamps), tmp_path / "iso.csv")).timestamp[0] == START
 
 
+def test_text_in_a_csv_of_iso_times_is_still_named(tmp_path):
+    stamps = [f"2025-01-01T00:0{n}:00Z" for n in range(6)]
+    message = refusal(write(frame(timestamp=stamps, open={2: "?"}), tmp_path / "iso.csv"))
+    assert "row 2: open is the text '?'" in message
+
+
+def test_milliseconds_stored_as_text_are_milliseconds(tmp_path):
+    table = frame().astype({"timestamp": str})
+    assert load_bars(write(table, tmp_path / "text.parquet")).timestamp[0] == START
+
+
+def test_reading_a_file_does_not_import_pandas(path):
+    """It takes longer than reading a year of bars."""
+    write(frame(), path)
+    program = "import sys; from twinstar_kit.feeds import load_bars; load_bars(sys.argv[1]); print('pandas' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
 def test_numbers_stored_as_text_or_decimals_are_numbers(tmp_path):
     text = frame().astype({"close": str})
     exact = frame(close=[Decimal(f"{100 + n}.5") for n in range(6)])
@@ -271,6 +296,19 @@ def test_saved_bars_come_back_with_their_label(tmp_path):
     assert (loaded.simulated, loaded.source) == (True, "simulated:11")
     assert load_bars(saved, symbol="XRP/KRW").simulated, "another instrument does not make them real"
     assert [entry.name for entry in tmp_path.iterdir()] == ["simulated.parquet"]
+
+
+def test_a_label_of_another_version_is_refused_until_the_symbol_is_named(tmp_path):
+    table = pa.Table.from_pandas(frame(), preserve_index=False)
+    for text, words in (
+        (b'{"instrument": {"coin": 1}}', "another version"),
+        (b"{", "not a readable Parquet file"),
+    ):
+        path = tmp_path / "bars.parquet"
+        pq.write_table(table.replace_schema_metadata({b"twinstar": text}), path)
+        assert words in refusal(path)
+    pq.write_table(table.replace_schema_metadata({b"twinstar": b'{"instrument": {}}'}), path)
+    assert load_bars(path, symbol="BTC/USDT").instrument.symbol == "BTC/USDT"
 
 
 def test_a_save_that_fails_leaves_nothing_behind(tmp_path):

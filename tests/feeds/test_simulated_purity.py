@@ -124,6 +124,21 @@ def test_the_global_random_state_has_no_part_in_it():
     assert np.array_equal(np.random.get_state()[1], state)
 
 
+def test_warming_up_compiles_every_compiled_function():
+    from twinstar_kit.feeds import minutes, simulated, tape
+
+    simulated.warm_up()
+    entries = [
+        value
+        for module in (minutes, tape)
+        for value in vars(module).values()
+        if hasattr(value, "signatures") and type(value._cache).__name__ != "NullCache"
+    ]
+    assert len(entries) >= 7
+    compiled = {function.__name__: len(function.signatures) for function in entries}
+    assert set(compiled.values()) == {1}, f"compiled more or less than once: {compiled}"
+
+
 @pytest.mark.parametrize("symbol", ["BTC/USDT", "USDT/KRW"])
 def test_the_market_begins_and_ends_where_it_says(symbol):
     assert int(MARKET.bars(symbol, 0, FIRST + 3 * MINUTE).timestamp[0]) == FIRST

@@ -154,3 +154,15 @@ class SimulatedMarket:
                 f"the simulated market runs from 2018 to 2100; {now_ms} (milliseconds) is outside"
             )
         return now_ms
+
+
+def warm_up() -> None:
+    """Compile everything that the simulated market runs (once; about ten seconds), for later processes."""
+    market, now_ms = SimulatedMarket(), EPOCH_MS + 3 * MINUTE_MS
+    symbol = market.instruments[0].symbol
+    market.bars(symbol, EPOCH_MS, now_ms)
+    market.trades(symbol, EPOCH_MS, now_ms)
+    market.forming_bar(symbol, now_ms)
+    market.book(symbol, now_ms)
+    market.last(symbol, now_ms)
+    market.tickers(now_ms)
