@@ -34,7 +34,7 @@ class AccountClient:
         self._open_tail()
 
     def _open_tail(self) -> None:
-        latest = self.folder.latest()
+        latest = self.folder.active()
         if latest is None:
             raise JournalError(f"account {self.account} has no journal yet; start a session with `twinstar terminal` or `twinstar paper`")
         self.tail = Tail(latest)
@@ -49,17 +49,19 @@ class AccountClient:
     def refresh(self) -> list[Batch]:
         """Read what was committed since the last call into `replica`; returns the new batches.
 
-        When the run has ended and a new one began, the replica begins anew with that one.
+        When the owner writes another journal by now, the replica begins anew with that one.
         """
         batches = self.tail.poll()
         for batch in batches:
             self.replica.apply(batch)
-        if self.replica.finished and not batches:
-            latest = self.folder.latest()
-            if latest is not None and latest != self.tail.path:
-                self.tail.close()
-                self._open_tail()
+        if not batches and self._moved():
+            self.tail.close()
+            self._open_tail()
         return batches
+
+    def _moved(self) -> bool:
+        told = (self.folder.owner() or {}).get("journal")
+        return told is not None and Path(told) != self.tail.path
 
     def send(self, body: Mapping[str, Any], command_id: str | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """Leave a command and wait for its answer: `{"ok": true, ...}` or `{"ok": false, "error": ..., "kind": ...}`.

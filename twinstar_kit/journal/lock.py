@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from twinstar_kit.journal.errors import AccountLocked
+
+PROBES, PROBE_S = 5, 0.01
 
 
 def try_lock(fd: int) -> bool:
@@ -41,21 +44,32 @@ class FileLock:
                  details: dict[str, Any] | None = None) -> None:  # fmt: skip
         self.path, self.what, self.purpose, self.cure, self.details = path, what, purpose, cure, details or {}
         self._fd: int | None = None
+        self._since = ""
 
     def acquire(self) -> Self:
         """Take the lock at once or raise AccountLocked with one line that names the holder."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        if not try_lock(fd):
+        for _ in range(PROBES):
+            if try_lock(fd):
+                break
+            time.sleep(PROBE_S)  # whoever asks for the holder holds the lock for an instant
+        else:
             told = _read(fd)
             os.close(fd)
             raise AccountLocked(f"{self.what} is in use by {_describe(told)}; {self.cure}")
-        who = {"pid": os.getpid(), "purpose": self.purpose, "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        text = json.dumps(who | self.details).encode()
-        os.write(fd, text)
-        os.ftruncate(fd, len(text))
-        self._fd = fd
+        self._fd, self._since = fd, datetime.now(UTC).isoformat(timespec="seconds")
+        self.tell()
         return self
+
+    def tell(self, **details: Any) -> None:
+        """Change what others read about the holder while the lock is held."""
+        assert self._fd is not None, "only the holder speaks for the lock"
+        self.details |= details
+        who = {"pid": os.getpid(), "purpose": self.purpose, "since": self._since}
+        text = json.dumps(who | self.details).encode()
+        # one write, padded to what stood there before: a reader sees the old text or the new one
+        os.pwrite(self._fd, text.ljust(os.fstat(self._fd).st_size), 0)
 
     def release(self) -> None:
         """Give the lock up; a second call does nothing."""

@@ -73,6 +73,8 @@ class Replica:
                 self.last_price[run.instrument] = int(run.rows[-1, 4])
                 self.bars += len(run.rows)
         if len(batch.equity):
+            if not batch.inputs and self._equity:  # the run ended after its last bar was stored: another value for that bar
+                self._equity[-1] = self._equity[-1][:-1]
             self._equity.append(batch.equity)
         if batch.command is not None:
             self.commands.append(batch.command)

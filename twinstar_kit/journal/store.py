@@ -312,7 +312,7 @@ class Journal(JournalReader):
         number = before.batch + 1
         inputs, events = pack_inputs(batch.inputs), np.ascontiguousarray(batch.events, event_t).tobytes()
         equity = np.ascontiguousarray(batch.equity, "<i8").tobytes()
-        command, answers = json.dumps(batch.command, sort_keys=True), json.dumps(batch.answers, sort_keys=True)
+        command, answers = json.dumps(batch.command), json.dumps(batch.answers)
         final = int(batch.final)
         chain = _link(before.chain, number, seq, inputs, events, equity, command, answers, final)
         try:
@@ -324,7 +324,7 @@ class Journal(JournalReader):
                     (number, seq, inputs, events, equity, command, answers, final, chain),
                 )
                 for command_id, answer in batch.answers.items():
-                    db.execute("INSERT INTO commands VALUES (?, ?, ?)", (command_id, number, json.dumps(answer, sort_keys=True)))
+                    db.execute("INSERT INTO commands VALUES (?, ?, ?)", (command_id, number, json.dumps(answer)))
                 if batch.snapshot is not None:
                     row = (number, batch.snapshot, hashlib.sha256(batch.snapshot).digest())
                     db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", row)

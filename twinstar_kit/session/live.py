@@ -246,22 +246,27 @@ class WaitingPace:
 def run_live(
     run: LiveRun, source: Source, pace: Pace, stop: Event, progress: Callable[[float, float | None, str], None] | None = None
 ) -> bool:
-    """Step `run` through the bars of `source` as `pace` lets them complete; True when the run came to its end.
-
-    Bars that are due together share transactions; the last bar and the end of the run are one transaction.
-    """
+    """Step `run` through the bars of `source` as `pace` lets them complete; True when the run came to its end."""
     first, span = source.since_ms, source.until_ms - source.since_ms
     while not stop.is_set():
         now = pace.milliseconds()
-        for row in source.due(now):
-            run.step(row)
-        ended = source.ended(now)
-        if ended or run.waiting:
-            run.commit(final=ended)
+        ended = advance(run, source, now)
         if progress is not None:
             progress(source.since_ms - first, span, "")
         if ended:
             return True
         pace.wait_until(source.next_close(now))
-    run.commit_waiting()
     return False
+
+
+def advance(run: LiveRun, source: Source, now_ms: int) -> bool:
+    """Step through the bars that are complete at `now_ms` and store them; True when no more can come.
+
+    Bars that are due together share transactions; the last bar and the end of the run are one transaction.
+    """
+    for row in source.due(now_ms):
+        run.step(row)
+    ended = source.ended(now_ms)
+    if ended or run.waiting:
+        run.commit(final=ended)
+    return ended

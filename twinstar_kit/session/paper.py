@@ -79,11 +79,12 @@ def paper(
     folder = AccountFolder(load_settings(home=home).home, account or strategy_name(chosen))
     wall = SystemClock()
     started = time.perf_counter()
-    with folder.lock(f"twinstar paper {strategy_name(chosen)}"), _interruptible() as stop:
+    with folder.lock(f"twinstar paper {strategy_name(chosen)}") as lock, _interruptible() as stop:
         window = first_window(plan, opened, wall)
         if window[1] is None and factor == float("inf"):
             raise UsageError("a simulated market has no end: give --for 8h or --set until=..., or a speed of real")
         with open_run(folder, setup, plan, window, {"mode": "paper"}) as (run, source):
+            lock.tell(journal=str(run.sink.path))  # type: ignore[attr-defined]
             run_live(run, source_of(opened, source), pace_of(opened, source, factor, wall, stop), stop, progress)
             path = Path(run.sink.path)  # type: ignore[attr-defined]
     result = load_run(path)
