@@ -8,6 +8,7 @@ import pytest
 from kernel.builders import BTC, Desk, Floor
 
 from twinstar_kit.kernel.context import Proposal
+from twinstar_kit.kernel.errors import OrderError
 from twinstar_kit.kernel.orders import Reason
 
 NAN = float("nan")
@@ -187,6 +188,17 @@ def test_without_a_price_there_is_no_market_and_without_a_position_nothing_to_re
     desk.last(100)
     desk.send("sell", "stop", 1, 90, reduce_only=True)
     assert desk.reasons() == [Reason.NO_MARKET, Reason.NO_POSITION]
+
+
+def test_no_account_can_outgrow_its_integers() -> None:
+    desk = Desk({"USDT": 1000, "BTC": "46_000_000_000".replace("_", "")}).last(100)
+    desk.send("buy", "market", 8)
+    assert desk.reasons() == []
+    with pytest.raises(OrderError, match="would not fit"):
+        desk.engine.deposit(0, "BTC", "200000000")
+    desk = Desk({"USDT": 46_116_860_000, "BTC": 1_000_000}).last(100)
+    desk.send("sell", "limit", 100_000, 100)
+    assert desk.reasons() == [Reason.TOO_LARGE]
 
 
 def test_the_order_table_has_an_end() -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinstar_kit.kernel import money
@@ -28,6 +28,7 @@ def compiled_mul_div(a: int, b: int, d: int) -> tuple[int, int]:
     return money.mul_div(a, b, d), money.mul_div_up(a, b, d)
 
 
+@settings(deadline=None)
 @given(
     a=st.integers(0, 2**62),
     b=st.integers(0, 2**62),

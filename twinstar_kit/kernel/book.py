@@ -6,7 +6,7 @@ from typing import Any
 
 from twinstar_kit.jit import hot, inlined
 from twinstar_kit.kernel.ledger import FREE, HELD, post
-from twinstar_kit.kernel.money import RATE_SCALE, fits, mul_div, mul_div_up
+from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, fits, mul_div, mul_div_up
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason
 from twinstar_kit.kernel.tables import note, report
 
@@ -92,6 +92,10 @@ def refusal(
     if ord_type != LIMIT:
         reference = worse(state, inst, j, reference, side)
     if not fits(reference, qty, m.divisor):
+        return TOO_LARGE
+    received = qty if side > 0 else mul_div(reference, qty, m.divisor)
+    asset = m.base if side > 0 else m.quote
+    if ledger[asset, FREE] + ledger[asset, HELD] > MAX_UNITS - received:
         return TOO_LARGE
     if mul_div(reference, qty, m.divisor) < m.min_notional:
         return BELOW_MIN_NOTIONAL

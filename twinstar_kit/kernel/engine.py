@@ -17,7 +17,7 @@ from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account, post
 from twinstar_kit.kernel.models import FILLS, PATHS, Broker, rate_units
-from twinstar_kit.kernel.money import to_units
+from twinstar_kit.kernel.money import MAX_UNITS, to_units
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason, Side, order_t
 from twinstar_kit.kernel.plain import as_kernel_sees
 from twinstar_kit.kernel.records import event_t
@@ -214,6 +214,8 @@ class Engine:
         units = to_units(amount, self.scales[asset], what=f"{asset} balance")
         if units < 0:
             raise OrderError(f"a balance of {amount} {asset} is negative")
+        if sum(self.balance(asset)) + units >= MAX_UNITS:
+            raise OrderError(f"{amount} more {asset} would not fit the account's integers")
         deposit(self.arrays[0], self.ledger, self.arrays[4], ts, self.assets.index(asset), units)
 
     def submit(

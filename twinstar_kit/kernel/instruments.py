@@ -101,9 +101,8 @@ class Instrument:
         >>> Instrument.loose("BTC/USDT").price(6165979000000)
         61659.79
         """
-        return cls.from_sizes(
-            symbol, tick or "1e-8", lot or "1e-8", exchange=exchange, price_scale=8, amount_scale=8
-        )
+        tick, lot = "1e-8" if tick is None else tick, "1e-8" if lot is None else lot
+        return cls.from_sizes(symbol, tick, lot, exchange=exchange, price_scale=8, amount_scale=8)
 
     @property
     def money_divisor(self) -> int:
