@@ -332,7 +332,7 @@ class VirtualVenue:
         if command["type"] == "time":
             return 0
         if command["type"] == "open":
-            for asset, amount in command["balances"].items():
+            for asset, amount in sorted(command["balances"].items()):
                 engine.deposit(ts, asset, amount)
             return 0
         if command["type"] == "cancel":
@@ -407,6 +407,7 @@ class VirtualVenue:
             command = batch.command or {}
             placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
             self._show(batch.inputs, batch.events, {command["order_ids"][0]: placed} if placed else {})
+            self._stepper.remember(batch.inputs)
             reached = max(reached, self._mark_time(batch))
         self._move(max(0, reached - int(self.clock.milliseconds())))
 

@@ -143,6 +143,14 @@ class Stepper:
         self.pending = []
         return taken
 
+    def remember(self, inputs: Events) -> None:
+        """Note from recorded data which instruments' minutes had begun to matter when it ends."""
+        trades = inputs[inputs["kind"] == InputKind.TRADE]
+        if len(trades):
+            minutes = trades["ts"] // MINUTE_MS
+            latest = trades["instrument"][minutes == minutes[-1]]
+            self._busy.update(dict.fromkeys(np.unique(latest).tolist(), int(minutes[-1])))
+
     def _table(self) -> bytes:
         return self.engine.orders[: int(self.engine.state["n_orders"][0])].tobytes()
 
