@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import Commands
 
-from twinstar_kit.cli import main
 from twinstar_kit.feeds import SimulatedMarket, save_bars
 
 FIRST = 1_735_689_600_000
@@ -27,40 +23,10 @@ METRICS = {
 }  # fmt: skip
 
 
-@dataclass
-class Answer:
-    """What a command left: exit code and both streams."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code in {0, 1}, self.err
-        return json.loads(self.out)
-
-    @property
-    def refusal(self) -> str:
-        """The one line of a refusal."""
-        assert self.code == 2, self.out + self.err
-        assert self.out == ""
-        (line,) = self.err.splitlines()
-        assert line.startswith("error: ")
-        return line
-
-
 @pytest.fixture
-def twinstar(capsys: pytest.CaptureFixture[str], home: Path) -> Callable[..., Answer]:
-    """Runs a command in this process, under a fresh home."""
-
-    def call(*arguments: object) -> Answer:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), captured.out, captured.err)
-
-    return call
+def twinstar(capsys: pytest.CaptureFixture[str], home: Path) -> Commands:
+    """Runs a command under a fresh home."""
+    return Commands(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds import SimulatedMarket, load_bars
-    from twinstar_kit.session import backtest, paper, parity
+    from twinstar_kit.session.history import backtest
+    from twinstar_kit.session.paper import paper
+    from twinstar_kit.session.parity import parity
     from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
     from twinstar_kit.venues import VirtualExchange
 
@@ -18,9 +20,9 @@ _HOMES = {
     "Param": "strategy",
     "Indicator": "strategy",
     "indicators": "strategy",
-    "backtest": "session",
-    "paper": "session",
-    "parity": "session",
+    "backtest": "session.history",
+    "paper": "session.paper",
+    "parity": "session.parity",
     "load_bars": "feeds",
     "SimulatedMarket": "feeds",
     "VirtualExchange": "venues",

@@ -44,6 +44,8 @@ for function in (tools.terminal, tools.lab, trade.backtest, trade.paper, trade.p
 _group(
     "session",
     "See and steer running sessions.",
+    start=session.start,
+    run=session.run,
     list=session.list_,
     status=session.status,
     stop=session.stop,

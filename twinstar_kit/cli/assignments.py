@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinstar_kit.kernel.errors import UsageError
+
+if TYPE_CHECKING:
+    from twinstar_kit.strategy import Strategy
 
 WINDOW = ("since", "until")
 INSTRUMENT = ("tick", "lot")
@@ -67,6 +70,21 @@ def assign(pairs: Sequence[str], parameters: Iterable[str], strategy: str = "the
     if since is not None and until is not None and since >= until:
         raise UsageError("the window is empty: since must be before until")
     return sorted_
+
+
+def prepare(name: str, settings: Sequence[str] | None) -> tuple[Strategy, Assignments]:
+    """The strategy called `name` with its `--set` parameters, and what `--set` said besides."""
+    from twinstar_kit.strategy import load
+
+    cls = load(name)
+    assigned = assign(settings or [], cls.specs(), cls.__name__)
+    return cls.from_text(assigned.parameters), assigned
+
+
+def rules(assigned: Assignments, **given: Any) -> dict[str, Any]:
+    """What is known of the data and the run; what was not said is left to defaults."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return {**said, **assigned.window, **assigned.instrument}
 
 
 def parse_duration(text: str, name: str = "--for") -> int:

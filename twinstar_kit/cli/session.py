@@ -48,8 +48,101 @@ def status(name: Name = None, home: options.Home = None, json: options.Json = Fa
     report = session_status(name)
     if json:
         print_json(report)
-    else:
-        print_pairs(report)
+        return
+    accounts = report.pop("accounts")
+    print_pairs(report)
+    print()
+    rows = [
+        (
+            account["name"],
+            account["strategy"],
+            account["status"],
+            ", ".join(_balance(asset, **sums) for asset, sums in account["balances"].items()),
+            ", ".join(f"{symbol} {amount}" for symbol, amount in account["positions"].items()),
+            account["open_orders"],
+            account["fills"],
+        )
+        for account in accounts
+    ]
+    columns = ["account", "strategy", "status", "balances", "positions", "open orders", "fills"]
+    print_table(columns, rows, empty="no accounts")
+
+
+def start(
+    name: Name = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FEED", help="simulated, simulated:SEED or replay:PATH.", show_default="simulated"
+        ),
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(metavar="real|60", help="How fast the feed's clock runs.", show_default="real"),
+    ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--start", metavar="2025-01-31", help="Where a replay begins, UTC (else at its first bar)."
+        ),
+    ] = None,
+    home: options.Home = None,
+) -> None:
+    """Start a session in the background.
+
+    It owns the account `manual` and the accounts of the strategies that run in it. The terminal, notebooks and
+    commands attach to it.
+
+    \b
+    Examples:
+      twinstar session start
+      twinstar session start replayed --feed replay:btc_1m.parquet --speed 60
+    """
+    from twinstar_kit.session import start_session
+
+    with start_session(name, feed=feed, speed=speed, start=begin) as session:
+        print(f"session {session.name} runs as process {session.pid}; `twinstar session stop` ends it")
+
+
+def run(
+    strategy: options.StrategyName,
+    name: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="The session.", show_default="default")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The strategy's account (else named after it).")
+    ] = None,
+    lasting: Annotated[
+        str | None, typer.Option("--for", metavar="8h", help="End after this much time of the feed.")
+    ] = None,
+    symbol: options.Symbol = None,
+    timeframe: options.Timeframe = None,
+    settings: options.Settings = None,
+    home: options.Home = None,
+) -> None:
+    """Let a strategy trade in a session.
+
+    It has an account of its own; the terminal draws its entries, exits and stops as they happen.
+
+    \b
+    Examples:
+      twinstar session run breakout --symbol ETH/USDT
+      twinstar session run sma_cross --account crossing --set fast=10 --for 8h
+    """
+    from twinstar_kit.cli.assignments import parse_duration, prepare, rules
+    from twinstar_kit.session import attach
+
+    prepared, assigned = prepare(strategy, settings)
+    asked = rules(assigned, symbol=symbol, timeframe=timeframe)
+    with attach(name) as session:
+        client = session.run(
+            prepared,
+            account=account,
+            duration_ms=parse_duration(lasting) if lasting else None,
+            **asked,
+            **assigned.broker,
+        )
+        print(f"{strategy} trades on account {client.account} of session {session.name}")
 
 
 def stop(name: Name = None, home: options.Home = None) -> None:
@@ -92,3 +185,11 @@ def kill(name: Name = None, home: options.Home = None) -> None:
     from twinstar_kit.session import kill_session
 
     print(kill_session(name))
+
+
+def _balance(asset: str, free: str, held: str) -> str:
+    """A balance without the zeros behind it; what orders hold only where they hold something."""
+    from decimal import Decimal
+
+    own, bound = (f"{Decimal(amount).normalize():f}" for amount in (free, held))
+    return f"{own} {asset}" + (f" ({bound} held)" if bound != "0" else "")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from twinstar_kit.cli import options
-from twinstar_kit.cli.assignments import Assignments, assign, parse_duration
+from twinstar_kit.cli.assignments import parse_duration, prepare, rules
 from twinstar_kit.cli.output import print_json, print_pairs, progress, say
 from twinstar_kit.kernel.errors import UsageError
-
-if TYPE_CHECKING:
-    from twinstar_kit.strategy import Strategy
 
 Data = Annotated[
     list[str] | None,
@@ -31,25 +28,17 @@ Feed = Annotated[
 ]
 
 
-def _prepare(name: str, settings: list[str] | None) -> tuple[Strategy, Assignments]:
-    from twinstar_kit.strategy import load
-
-    cls = load(name)
-    assigned = assign(settings or [], cls.specs(), cls.__name__)
-    return cls.from_text(assigned.parameters), assigned
-
-
 def _source(
-    data: list[str] | None, feed: str | None, symbol: str | None, rules: dict[str, Any]
+    data: list[str] | None, feed: str | None, symbol: str | None, said: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """What to run over, and the rules that are left for it: a file, or a stretch of a feed."""
+    """What to run over, and what was said of it: a file, or a stretch of a feed."""
     files = data or []
     if bool(files) == bool(feed):
         raise UsageError(
             "say what to run over: --data PATH (Parquet or CSV bars) or --feed FEED, one of them"
         )
     if feed:
-        return _stretch(feed, symbol, rules)
+        return _stretch(feed, symbol, said)
     if len(files) > 1:
         raise UsageError(f"--data is given {len(files)} times: a run takes one symbol, so give one file")
     path = files[0]
@@ -58,16 +47,16 @@ def _source(
         if symbol and symbol != before:
             raise UsageError(f"--symbol {symbol} and --data {before}=... name two symbols; keep one")
         path, symbol = after, before
-    return path, {"symbol": symbol, **rules} if symbol else rules
+    return path, {"symbol": symbol, **said} if symbol else said
 
 
-def _stretch(feed: str, symbol: str | None, rules: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _stretch(feed: str, symbol: str | None, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """(feed, symbol, since, until, timeframe) as `session.backtest` takes it."""
     from twinstar_kit.feeds import open_feed
 
     opened = open_feed(feed)
     symbol = symbol or opened.instruments[0].symbol
-    left = dict(rules)
+    left = dict(said)
     since, until = left.pop("since", None), left.pop("until", None)
     if opened.simulated and (since is None or until is None):
         raise UsageError(
@@ -98,12 +87,13 @@ def backtest(
       twinstar backtest my_ideas.py:Reversal --data btc_1m.parquet --set since=2025-01-15
       twinstar backtest breakout --feed simulated --set since=2025-01-01 --set until=2025-02-01
     """
-    from twinstar_kit.session import backtest as run
+    from twinstar_kit.session.history import backtest as run
 
-    prepared, assigned = _prepare(strategy, settings)
-    source, rules = _source(data, feed, symbol, _rules(assigned, exchange=exchange, timeframe=timeframe))
+    prepared, assigned = prepare(strategy, settings)
+    said = rules(assigned, exchange=exchange, timeframe=timeframe)
+    source, said = _source(data, feed, symbol, said)
     with progress(f"backtest {strategy}") as advance:
-        result = run(prepared, source, progress=advance, **rules, **assigned.broker)
+        result = run(prepared, source, progress=advance, **said, **assigned.broker)
     _report(result.to_dict(), json)
 
 
@@ -140,16 +130,16 @@ def paper(
       twinstar paper breakout --feed replay:btc_1m.parquet --speed max --json
       twinstar paper sma_cross --account crossing --set fast=10
     """
-    from twinstar_kit.session import paper as run
+    from twinstar_kit.session.paper import paper as run
 
-    prepared, assigned = _prepare(strategy, settings)
-    rules = _rules(
+    prepared, assigned = prepare(strategy, settings)
+    said = rules(
         assigned, exchange=exchange, symbol=symbol, timeframe=timeframe, speed=speed, account=account
     )
     if lasting:
-        rules["duration_ms"] = parse_duration(lasting)
+        said["duration_ms"] = parse_duration(lasting)
     with progress(f"paper {strategy}") as advance:
-        result = run(prepared, feed, progress=advance, **rules, **assigned.broker)
+        result = run(prepared, feed, progress=advance, **said, **assigned.broker)
     _report(result.to_dict(), json)
 
 
@@ -175,7 +165,7 @@ def parity(
       twinstar parity breakout --data btc_1m.parquet
       twinstar parity --journal account.db --json
     """
-    from twinstar_kit.session import parity as run
+    from twinstar_kit.session.parity import parity as run
 
     with progress("parity") as advance:
         if journal:
@@ -187,22 +177,16 @@ def parity(
         else:
             if strategy is None:
                 raise UsageError("parity over --data or --feed needs a STRATEGY, such as breakout")
-            prepared, assigned = _prepare(strategy, settings)
-            rules = _rules(assigned, exchange=exchange, timeframe=timeframe)
-            source, rules = _source(data, feed, symbol, rules)
-            result = run(prepared, source, progress=advance, **rules, **assigned.broker)
+            prepared, assigned = prepare(strategy, settings)
+            said = rules(assigned, exchange=exchange, timeframe=timeframe)
+            source, said = _source(data, feed, symbol, said)
+            result = run(prepared, source, progress=advance, **said, **assigned.broker)
     if json:
         print_json(result.to_dict())
     else:
         print(result)
     if not result.ok:
         raise typer.Exit(1)
-
-
-def _rules(assigned: Assignments, **given: Any) -> dict[str, Any]:
-    """What is known of the data and the run; what was not said is left to defaults."""
-    said = {name: value for name, value in given.items() if value is not None}
-    return {**said, **assigned.window, **assigned.instrument}
 
 
 def _report(report: dict[str, Any], json: bool) -> None:
