@@ -13,7 +13,7 @@ from twinstar_kit.strategy.params import Number, ParamSpec, suggestion
 S = TypeVar("S", bound="Strategy")
 
 
-class Strategy(Component):
+class Strategy(Component, base=True):
     """Base of strategies: declare parameters, indicators and fields, and propose orders in `on_bar`.
 
     An object stores its parameters and its state, nothing else; nothing is shared between objects. On every bar

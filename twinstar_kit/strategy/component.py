@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -20,8 +20,6 @@ TYPES: dict[Any, type] = {float: float, int: int, bool: bool, "float": float, "i
 ARRAY_CODES = {float: "d", int: "q"}
 INT64_MAX = 2**63 - 1
 
-_BASES = frozenset({"twinstar_kit.strategy.component", "twinstar_kit.strategy.base"})
-
 C = TypeVar("C", bound="Component")
 
 
@@ -30,6 +28,7 @@ class Array:
 
     In methods it takes an index, `len()` and a loop. It starts at zero.
 
+    >>> from twinstar_kit.strategy import Param
     >>> class Last(Indicator):
     ...     n: int = Param(3, 1)
     ...     seen = Array(n)
@@ -60,6 +59,9 @@ class Array:
     def __len__(self) -> int:
         raise TypeError("an Array has a length in an object, not in its declaration")
 
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("an Array has values in an object, not in its declaration")
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -79,11 +81,12 @@ class Component:
     """Base of `Strategy` and `Indicator`; not meant to be subclassed by users directly."""
 
     declared: ClassVar[Declaration] = Declaration()
-    _stores: ClassVar[dict[str, type]] = {}
+    _stores: ClassVar[dict[str, Any]] = {}
+    _layout: ClassVar[Any] = None
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, base: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__module__ in _BASES:
+        if base:
             return
         cls.declared = _declare(cls)
         cls._stores = {name: type_ for name, (type_, _) in cls.declared.fields.items()}
@@ -139,7 +142,7 @@ class Component:
     def __setattr__(self, name: str, value: Any) -> None:
         type_ = self._stores.get(name)
         if type(value) is type_:
-            if type_ is int and not -INT64_MAX <= value <= INT64_MAX:
+            if type_ is int and abs(value) > INT64_MAX:
                 raise OverflowError(f"{type(self).__name__}.{name} = {value} does not fit 64 bits")
             self.__dict__[name] = value
         elif type_ is None:
@@ -161,7 +164,7 @@ class Component:
         return f"{type(self).__name__}({', '.join(f'{n}={shown[n]!r}' for n in self.declared.params if n in shown)})"
 
 
-class Indicator(Component):
+class Indicator(Component, base=True):
     """Base of indicators: state machines that see one bar at a time, through `update`.
 
     `inputs` names what `update` is given on every bar (of `open high low close volume ts index`); `of=` chooses
@@ -263,7 +266,7 @@ def _declared(cls: type[Component], name: str, value: Any, annotation: Any) -> t
             raise StrategyError(
                 f"{cls.__name__}.{name}: a parameter is an int, a float or a bool, not {_shown(annotation)}"
             )
-        return "params", value.typed(TYPES[annotation]) if annotation is not None else value
+        return "params", value.typed(TYPES.get(annotation), f"{cls.__name__}.{name}")
     if isinstance(value, Array):
         return "arrays", value
     if isinstance(value, Indicator):

@@ -12,7 +12,6 @@ import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,9 +41,15 @@ class Layout:
     words: int
 
 
-@cache
 def layout_of(cls: type[Component]) -> Layout:
     """The record of a class; the same for all parameters."""
+    known: Layout | None = vars(cls).get("_layout")
+    if known is None:
+        known = cls._layout = _lay_out(cls)
+    return known
+
+
+def _lay_out(cls: type[Component]) -> Layout:
     slots: dict[str, Slot] = {}
     at = 0
     declared = cls.declared

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from twinstar_kit.strategy import library
 from twinstar_kit.strategy.base import Strategy
-from twinstar_kit.strategy.errors import StrategyError, UnknownStrategy
+from twinstar_kit.strategy.errors import Place, StrategyError, UnknownStrategy
 from twinstar_kit.strategy.params import suggestion
 
 
@@ -99,8 +99,10 @@ def _module_of(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except StrategyError:
-        raise
+    except StrategyError as error:
+        if error.place is not None:
+            raise
+        raise StrategyError(error.rule, _line_of(path, error)) from None
     except SyntaxError as error:
         raise UnknownStrategy(
             f"{error.filename}, line {error.lineno}: {error.msg}  [{(error.text or '').strip()}]"
@@ -112,12 +114,17 @@ def _module_of(path: Path) -> ModuleType:
     return module
 
 
-def _cannot_run(path: Path, error: Exception) -> str:
-    """One line that names the line of the user's file at which it failed."""
+def _line_of(path: Path, error: Exception) -> Place:
+    """The line of the user's file at which it failed."""
     trace, line = error.__traceback__, 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
             line = trace.tb_lineno
         trace = trace.tb_next
+    return Place(str(path), line, linecache.getline(str(path), line).strip())
+
+
+def _cannot_run(path: Path, error: Exception) -> str:
+    place = _line_of(path, error)
     shown = str(error).splitlines()[0] if str(error) else "no message"
-    return f"{path}, line {line}: {type(error).__name__}: {shown}  [{linecache.getline(str(path), line).strip()}]"
+    return f"{place}: {type(error).__name__}: {shown}  [{place.text}]"

@@ -124,10 +124,10 @@ class ParamSpec(Symbolic):
         """The value that was given for this parameter."""
         return values[self.name]
 
-    def typed(self, type_: type) -> ParamSpec:
-        """The same parameter with the type that the class annotates."""
-        self.type = type_
-        self.default = self.checked(self.default, self.name)
+    def typed(self, type_: type | None, label: str) -> ParamSpec:
+        """The same parameter with the type that the class annotates, its default checked."""
+        self.type = type_ or self.type
+        self.default = self.checked(self.default, f"the default of {label}")
         return self
 
     def checked(self, value: Any, label: str, shown: str = "") -> Number:
@@ -148,7 +148,7 @@ class ParamSpec(Symbolic):
             try:
                 if self.type is int:
                     whole = int(value)
-                    if whole == value:
+                    if whole == value and abs(whole) < 2**63:
                         return whole
                 else:
                     number = float(value)
@@ -197,7 +197,7 @@ def Param(
 
     `default` gives the type unless the class annotates one (int, float or bool); `low` and `high` are the
     smallest and largest value allowed, `step` a sensible step for a search. A strategy cannot change its
-    parameters while it runs. Raises ParamError when the default itself is out of range.
+    parameters while it runs. The default is checked like any other value, when the class is made.
 
     >>> Param(55, 5, 500, help="bars in the channel").checked(900, "breakout: lookback")
     Traceback (most recent call last):
@@ -208,9 +208,7 @@ def Param(
         raise ParamError(f"Param({default!r}): a parameter is an int, a float or a bool")
     if low is not None and high is not None and low > high:
         raise ParamError(f"Param({default!r}, {low}, {high}): the range is empty")
-    spec = ParamSpec(default, low, high, step, help)
-    spec.checked(default, repr(spec))
-    return spec
+    return ParamSpec(default, low, high, step, help)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

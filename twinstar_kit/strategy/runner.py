@@ -36,7 +36,8 @@ def make_runner(strategy: Strategy, mode: Mode = "auto", *, announce: Announce |
     "compiled" raises StrategyError with that reason instead. `announce` is told before the first, slow compilation;
     without it the sentence is logged.
     """
-    if not isinstance(strategy, Strategy):
+    given: Any = strategy
+    if not isinstance(given, Strategy):
         made = " (a class; make an object of it first)" if isinstance(strategy, type) else ""
         raise UsageError(f"{strategy!r} is no strategy{made}")
     if mode not in ("auto", "compiled", "interpreted"):
@@ -227,8 +228,9 @@ def _check_arrays(ctx: Any, arrays: Arrays) -> None:
     from twinstar_kit.kernel.records import event_t
     from twinstar_kit.kernel.tables import instrument_t, state_t
 
-    state, inst, orders, ledger, out = (getattr(a, "array", a) for a in arrays)
-    wanted = (
+    plain: list[Any] = [getattr(a, "array", a) for a in arrays]
+    state, inst, orders, ledger, out = plain
+    wanted: tuple[tuple[Any, Any, str], ...] = (
         (ctx, context_t, "ctx"),
         (state, state_t, "state"),
         (inst, instrument_t, "inst"),

@@ -79,7 +79,7 @@ class Analysis:
 
     `kinds` maps expression nodes to what they may be. `reached` holds every method that a bar can lead to, `supers`
     those it leads to through `super()` (class of the object, class of the method, name), `helpers` every other
-    function; `opaque` tells of methods without source.
+    function; `opaque` tells of methods without source, `mixed` of names that are now of one kind, now of another.
     """
 
     def __init__(self, cls: type[Component]) -> None:
@@ -89,6 +89,7 @@ class Analysis:
         self.supers: dict[tuple[type[Component], type[Component], str], Function] = {}
         self.helpers: dict[FunctionType, Function] = {}
         self.opaque: list[NotCompilable] = []
+        self.mixed: dict[tuple[Function, str], tuple[Kind, Kind]] = {}
         self._results: dict[Any, Kind | None] = {}
         self._depth = 0
 

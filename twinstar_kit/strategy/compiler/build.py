@@ -46,7 +46,7 @@ def build(cls: type[Component], announce: Announce | None = None) -> Compiled:
 
     `announce` is called once, with a sentence, when it has to be compiled; without it the sentence is logged.
     """
-    if numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise NotCompilable("compiling is switched off by NUMBA_DISABLE_JIT")
     began = time.perf_counter()
     generated = generate(cls)

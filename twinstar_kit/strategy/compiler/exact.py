@@ -4,6 +4,8 @@ numba lets `math.sqrt(-1.0)` be NaN, `int(nan)` a number and 64-bit products wra
 turns `pow(x, 2.0)` into `x * x`, whose last bit differs from the C library's `pow`, which Python calls.
 """
 
+# numba's extension API is typed in part only
+# mypy: disable-error-code="attr-defined, no-untyped-call, no-untyped-def, call-arg, arg-type, override, operator, misc, untyped-decorator, unreachable, no-any-return"
 from __future__ import annotations
 
 import math
@@ -63,49 +65,49 @@ tan = _one_argument(lambda x: math.tan(x), False)
 tanh = _one_argument(lambda x: math.tanh(x), False)
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def degrees(x: float) -> float:
     """`math.degrees`."""
     return math.degrees(float(x))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def radians(x: float) -> float:
     """`math.radians`."""
     return math.radians(float(x))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def isnan(x: float) -> bool:
     """`math.isnan`."""
     return math.isnan(float(x))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def isinf(x: float) -> bool:
     """`math.isinf`."""
     return math.isinf(float(x))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def isfinite(x: float) -> bool:
     """`math.isfinite`."""
     return math.isfinite(float(x))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def copysign(x: float, y: float) -> float:
     """`math.copysign`."""
     return math.copysign(float(x), float(y))
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def atan2(y: float, x: float) -> float:
     """`math.atan2`."""
     return math.atan2(float(y), float(x))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _library_pow(typing_context: Any, x: Any, y: Any) -> Any:
     """The C library's `pow`, behind a function that LLVM may not look into."""
 
@@ -127,7 +129,7 @@ def _library_pow(typing_context: Any, x: Any, y: Any) -> Any:
     return types.float64(types.float64, types.float64), generate
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def pow(x: float, y: float) -> float:
     """`math.pow`."""
     base, exponent = float(x), float(y)
@@ -142,7 +144,7 @@ def pow(x: float, y: float) -> float:
     return result
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def _whole(x: float) -> int:
     if math.isnan(x):
         raise ValueError("cannot convert float NaN to integer")
@@ -151,22 +153,22 @@ def _whole(x: float) -> int:
     return int(x)
 
 
-def to_int(x):  # type: ignore[no-untyped-def]
+def to_int(x):
     """`int(x)`."""
     raise NotImplementedError("compiled code only")
 
 
-def to_round(x):  # type: ignore[no-untyped-def]
+def to_round(x):
     """`round(x)`."""
     raise NotImplementedError("compiled code only")
 
 
-def floor(x):  # type: ignore[no-untyped-def]
+def floor(x):
     """`math.floor`."""
     raise NotImplementedError("compiled code only")
 
 
-def ceil(x):  # type: ignore[no-untyped-def]
+def ceil(x):
     """`math.ceil`."""
     raise NotImplementedError("compiled code only")
 
@@ -179,8 +181,8 @@ def _to_whole(stub: Any, rounded: Callable[[float], Any]) -> None:
     compiled = njit(**OPTIONS)(rounded)
 
     # numba compares signatures, annotations included, with those of the lambdas
-    @overload(stub, jit_options=OPTIONS)  # type: ignore[untyped-decorator]
-    def choose(x):  # type: ignore[no-untyped-def]
+    @overload(stub, jit_options=OPTIONS)
+    def choose(x):
         if isinstance(x, (types.Integer, types.Boolean)):
             return lambda x: types.int64(x)
         if isinstance(x, types.Float):
@@ -193,7 +195,7 @@ _to_whole(floor, lambda x: math.floor(x) if abs(x) < 4503599627370496.0 else x)
 _to_whole(ceil, lambda x: math.ceil(x) if abs(x) < 4503599627370496.0 else x)
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def _half_to_even(x: float) -> float:
     if not abs(x) < 4503599627370496.0:
         return x
@@ -210,7 +212,7 @@ _to_whole(to_round, lambda x: _half_to_even(x))
 def _overflowing(word: str) -> Any:
     """A 64-bit operation of LLVM's that says whether it overflowed."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def operate(typing_context: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             result = getattr(builder, f"s{word}_with_overflow")(*args)
@@ -227,11 +229,11 @@ def _checked(word: str, plain: Callable[[Any, Any], Any]) -> Any:
     """A binary operation that raises where 64 bits are not enough, and is the plain one for floats."""
     overflowing = _overflowing(word)
 
-    def stub(a, b):  # type: ignore[no-untyped-def]
+    def stub(a, b):
         raise NotImplementedError("compiled code only")
 
-    @overload(stub, jit_options=OPTIONS)  # type: ignore[untyped-decorator]
-    def choose(a, b):  # type: ignore[no-untyped-def]
+    @overload(stub, jit_options=OPTIONS)
+    def choose(a, b):
         whole = (types.Integer, types.Boolean)
         if isinstance(a, whole) and isinstance(b, whole):
             return lambda a, b: overflowing(types.int64(a), types.int64(b))

@@ -26,6 +26,12 @@ from twinstar_kit.strategy.layout import layout_of
 SMALL = 2**31
 """Adding less than this to a whole number cannot reach 64 bits within any history."""
 
+CHECKED: dict[type[ast.operator], str] = {
+    ast.Add: "checked_add",
+    ast.Sub: "checked_sub",
+    ast.Mult: "checked_mul",
+}
+
 _HEAD = '''"""{title}, as numba compiles it. Made by twinstar; made anew when its source, the kernel or numba changes."""
 
 from __future__ import annotations
@@ -304,20 +310,18 @@ class _Rewrite:
             return
         if isinstance(node.target, ast.Subscript):
             raise NotCompilable("write x[i] = x[i] + y for whole numbers", self.function.place(node))
-        signs = {ast.Add: "checked_add", ast.Sub: "checked_sub", ast.Mult: "checked_mul"}
         target = ast.unparse(node.target)
         at = self.edits.skip(end_of(node.target))
         line = self.function.lines[at[0] - 1].encode()
         sign = line[at[1] : line.index(b"=", at[1])].decode()
-        before = f"exact.{signs[type(node.op)]}({target}, (" if whole else f"({target} {sign} ("
+        before = f"exact.{CHECKED[type(node.op)]}({target}, (" if whole else f"({target} {sign} ("
         self.edits.replace(
             at, (at[0], at[1] + len(sign) + 1), f"= {store[0]}({before}" if store else f"= {before}"
         )
         self.edits.replace(end_of(node), end_of(node), f")), {store[1]!r})" if store else "))")
 
     def arithmetic(self, node: ast.BinOp, depth: int) -> None:
-        names = {ast.Add: "checked_add", ast.Sub: "checked_sub", ast.Mult: "checked_mul"}
-        name = names.get(type(node.op))  # type: ignore[call-overload]
+        name = CHECKED.get(type(node.op))
         if name is None or FLOAT in (self.kind(node.left), self.kind(node.right)):
             return
         if name != "checked_mul" and (_is_small(node.left) or _is_small(node.right)):
@@ -352,7 +356,8 @@ class _Rewrite:
             return self.writer.constant(value)
         if getattr(value, "__module__", "") == "math":
             return f"exact.{value.__name__}"
-        return {"int": "exact.to_int", "round": "exact.to_round"}.get(value.__name__, value.__name__)
+        known: str = value.__name__
+        return {"int": "exact.to_int", "round": "exact.to_round"}.get(known, known)
 
 
 def _is_small(node: ast.expr) -> bool:

@@ -6,7 +6,6 @@ import ast
 import hashlib
 import textwrap
 from collections.abc import Iterator
-from functools import lru_cache
 
 from twinstar_kit.kernel.records import canonical_json
 from twinstar_kit.strategy.compiler.analysis import analyse, methods_of
@@ -24,8 +23,8 @@ def source_hash(cls: type[Component]) -> str:
     """
     analysis = analyse(cls)
     described: list[object] = []
-    for part in sorted(_components(cls), key=_label):
-        described.append([_label(part), _declarations(part), sorted(_methods(part))])
+    for part in sorted(_components(cls), key=lambda part: part.__name__):
+        described.append([part.__name__, _declarations(part), sorted(_methods(part))])
     functions = [*analysis.reached.values(), *analysis.supers.values(), *analysis.helpers.values()]
     described.append(
         sorted(_text(function) for function in (*analysis.supers.values(), *analysis.helpers.values()))
@@ -34,16 +33,11 @@ def source_hash(cls: type[Component]) -> str:
     return hashlib.sha256(canonical_json(described)).hexdigest()
 
 
-def _label(cls: type[Component]) -> str:
-    return cls.__name__
-
-
-@lru_cache(256)
-def _components(cls: type[Component]) -> frozenset[type[Component]]:
+def _components(cls: type[Component]) -> set[type[Component]]:
     found = {cls}
     for part in cls.declared.parts.values():
         found |= _components(type(part))
-    return frozenset(found)
+    return found
 
 
 def _declarations(cls: type[Component]) -> list[object]:

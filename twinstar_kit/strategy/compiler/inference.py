@@ -140,7 +140,11 @@ class Body:
         self.statements(node.orelse)
 
     def bind(self, name: str, kind: Kind) -> None:
-        self.locals[name] = join(self.locals[name], kind) if name in self.locals else kind
+        before = self.locals.get(name, kind)
+        after = join(before, kind)
+        if after == UNKNOWN and before != UNKNOWN != kind:
+            self.analysis.mixed.setdefault((self.function, name), (before, kind))
+        self.locals[name] = after
 
     def store(self, target: ast.expr, kind: Kind, value: ast.AST) -> None:
         if isinstance(target, ast.Name):
@@ -285,14 +289,13 @@ class Body:
             return OF_TYPE[holder.of]
         if holder in NUMERIC or holder.word in ("part", "context", "bar"):
             self.fail(f"{holder} takes no index", node)
-        if (
-            holder.word == "tuple"
-            and isinstance(node.slice, ast.Constant)
-            and at == INT
-            and -len(holder.of) <= node.slice.value < len(holder.of)
-        ):
-            return holder.of[node.slice.value]  # type: ignore[no-any-return]
-        return _all_joined(holder.of) if holder.word == "tuple" else UNKNOWN
+        if holder.word != "tuple":
+            return UNKNOWN
+        place = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        members: tuple[Kind, ...] = holder.of
+        if isinstance(place, int) and -len(members) <= place < len(members):
+            return members[place]
+        return _all_joined(members)
 
     def of_Tuple(self, node: ast.Tuple) -> Kind:
         return Kind("tuple", tuple(self.kind(e) for e in node.elts))
@@ -363,7 +366,7 @@ class Body:
         self, node: ast.Call, target: Kind, given: list[Kind], named: dict[str | None, Kind]
     ) -> Kind:
         holder, name = target.of
-        owner = Context if holder == CONTEXT else holder.of
+        owner: Any = Context if holder == CONTEXT else holder.of
         plain = getattr(owner, name)
         label = f"ctx.{name}" if holder == CONTEXT else f"{owner.__name__}.{name}"
         bound = check_arguments(
@@ -433,12 +436,13 @@ class Body:
                 else ""
             )
             self.fail(f"{name} is a method, not a number; call it{near}", node)
-        near = (
-            f"; did you mean its `{'value' if 'value' in kind.of.declared.fields else next(iter(kind.of.declared.fields), 'fields')}`?"
-            if kind.word == "part"
-            else ""
+        fields = (
+            []
+            if kind.word != "part"
+            else [n for n in ("value", *kind.of.declared.fields) if n in kind.of.declared.fields]
         )
-        self.fail(f"{kind} is no number{near}", node)
+        near = f"; did you mean its {fields[0]!r}?" if fields else ""
+        self.fail(f"{ast.unparse(node)} is {kind}, no number{near}", node)
 
 
 def super_call(

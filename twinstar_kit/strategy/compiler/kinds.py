@@ -21,7 +21,7 @@ class Kind:
 
     def __str__(self) -> str:
         if self.word == "part":
-            return f"{'an' if self.of.__name__[0] in 'AEIOU' else 'a'} {self.of.__name__}"
+            return f"an object of {self.of.__name__}"
         shown = {
             "none": "None",
             "context": "the context",

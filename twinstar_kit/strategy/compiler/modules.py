@@ -32,12 +32,13 @@ _log = logging.getLogger("twinstar.strategy")
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The decorator of a generated module's `run`: as `jit.compiled`, for a module in the cache folder."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(machine_code())
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(machine_code())
     try:
         return numba.njit(cache=True, **jit.OPTIONS)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def machine_code() -> Path:

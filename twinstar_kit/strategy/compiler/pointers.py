@@ -4,6 +4,8 @@ Attribute access compiles to one address and one load. A part is a pointer furth
 a method a function bound by `bind`. Written against numba's extension API, which is why numba is pinned.
 """
 
+# numba's extension API is typed in part only
+# mypy: disable-error-code="attr-defined, no-untyped-call, no-untyped-def, call-arg, arg-type, override, operator, misc, untyped-decorator, unreachable, no-any-return"
 from __future__ import annotations
 
 import inspect
@@ -26,7 +28,7 @@ _I8P, _I64 = ir.IntType(8).as_pointer(), ir.IntType(64)
 _WORD = 8
 
 
-class ComponentType(types.Type):  # type: ignore[misc]
+class ComponentType(types.Type):
     """A component's type. `slots` maps names to (kind, byte offset, extra).
 
     Kinds: "float", "int", "bool" (a word each); "part" (extra: its type); "array" (two words that hold the distance
@@ -39,7 +41,7 @@ class ComponentType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"{type(self).__name__}@{id(type(self)):x}")
 
 
-class _PointerModel(models.PrimitiveModel):  # type: ignore[misc]
+class _PointerModel(models.PrimitiveModel):
     def __init__(self, manager: Any, frontend: Any) -> None:
         super().__init__(manager, frontend, _I8P)
 
@@ -48,13 +50,13 @@ def component(name: str, slots: dict[str, tuple[str, int, Any]]) -> ComponentTyp
     """A new type for the components of one class."""
     made = type(name, (ComponentType,), {"slots": slots})
     register_default(made)(_PointerModel)
-    return made()  # type: ignore[no-any-return]
+    return made()
 
 
 def pointer(of: ComponentType) -> Any:
     """A compiled function that takes an array and gives the component at its start."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def at(typing_context: Any, array: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             held = make_array(signature.args[0])(context, builder, args[0])
@@ -78,8 +80,8 @@ def bind(to: ComponentType, name: str, function: Callable[..., Any]) -> None:
     overload_method(type(to), name, jit_options=OPTIONS)(scope["overload"])
 
 
-@infer_getattr  # type: ignore[untyped-decorator]
-class _Attributes(AttributeTemplate):  # type: ignore[misc]
+@infer_getattr
+class _Attributes(AttributeTemplate):
     key = ComponentType
 
     def generic_resolve(self, typ: ComponentType, name: str) -> Any:
@@ -103,7 +105,7 @@ def _load(builder: Any, pointer: Any, kind: str) -> Any:
     return builder.icmp_signed("!=", value, ir.Constant(_I64, 0)) if kind == "bool" else value
 
 
-@lower_getattr_generic(ComponentType)  # type: ignore[untyped-decorator]
+@lower_getattr_generic(ComponentType)
 def _get(context: Any, builder: Any, typ: ComponentType, value: Any, name: str) -> Any:
     kind, distance, extra = typ.slots[name]
     here = _offset(builder, value, distance)
@@ -129,7 +131,7 @@ def _get(context: Any, builder: Any, typ: ComponentType, value: Any, name: str) 
     return view._getvalue()
 
 
-@lower_setattr_generic(ComponentType)  # type: ignore[untyped-decorator]
+@lower_setattr_generic(ComponentType)
 def _set(context: Any, builder: Any, signature: Any, args: Any, name: str) -> None:
     typ, given = signature.args
     kind, distance, _ = typ.slots[name]
@@ -140,7 +142,7 @@ def _set(context: Any, builder: Any, signature: Any, args: Any, name: str) -> No
 
 
 def _checked_store(word: str, accepted: tuple[type, ...]) -> Any:
-    @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+    @intrinsic(prefer_literal=True)
     def check(typing_context: Any, value: Any, name: Any) -> Any:
         plain = types.unliteral(value)
         if not isinstance(plain, accepted) or (word != "bool" and isinstance(plain, types.Boolean)):

@@ -91,6 +91,8 @@ class _Check:
         if isinstance(node, ast.Raise):
             self.raising(node)
             return
+        if isinstance(node, ast.AugAssign):
+            self.operators([node.op], node)
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For)):
             self.targets(node)
         if isinstance(node, ast.For) and self.kind(node.iter).word not in ("range", "array"):
@@ -127,13 +129,7 @@ class _Check:
     def expression(self, node: ast.expr) -> None:
         if not isinstance(node, _EXPRESSIONS):
             raise self.refuse(f"uses {_WORDS.get(type(node), type(node).__name__.lower())}", node)
-        operators: list[Any] = [
-            *getattr(node, "ops", []),
-            *([node.op] if isinstance(node, ast.BinOp) else []),
-        ]
-        for operator in operators:
-            if type(operator) in _OPERATORS:
-                raise self.refuse(f"uses {_OPERATORS[type(operator)]}", node)
+        self.operators([*getattr(node, "ops", []), *([node.op] if isinstance(node, ast.BinOp) else [])], node)
         if isinstance(node, ast.Name):
             self.name(node)
         elif isinstance(node, ast.Attribute):
@@ -145,6 +141,11 @@ class _Check:
                 raise self.refuse(f"uses {node.value!r}", node)
         else:
             self.operands(node)
+
+    def operators(self, operators: Sequence[ast.AST], node: ast.AST) -> None:
+        for operator in operators:
+            if type(operator) in _OPERATORS:
+                raise self.refuse(f"uses {_OPERATORS[type(operator)]}", node)
 
     def operands(self, node: ast.expr) -> None:
         if isinstance(node, ast.Subscript) and self.kind(node.value).word not in ("array", "tuple"):
@@ -162,7 +163,10 @@ class _Check:
                 self.expression(child)
 
     def name(self, node: ast.Name) -> None:
-        if node.id in self.function.local_names or isinstance(node.ctx, ast.Store):
+        if node.id in self.function.local_names:
+            kinds = self.analysis.mixed.get((self.function, node.id))
+            if kinds:
+                raise self.refuse(f"{node.id!r} is now {kinds[0]}, now {kinds[1]}", node)
             return
         value = self.function.lookup(node.id)
         if value is MISSING or value is LATER:
@@ -202,7 +206,18 @@ class _Check:
         elif target.word in ("function", "class"):
             self.known_function(node, target.of)
         else:
-            raise self.refuse(f"what {ast.unparse(node.func)!r} calls cannot be told", node)
+            value = self.named(node.func)
+            if value is MISSING:
+                raise self.refuse(f"what {ast.unparse(node.func)!r} calls cannot be told", node)
+            raise self.refuse(f"calls {ast.unparse(node.func)}, {_describe(value)}", node)
+
+    def named(self, node: ast.expr) -> Any:
+        """The object behind a function's dotted name, or MISSING."""
+        if isinstance(node, ast.Name):
+            return MISSING if node.id in self.function.local_names else self.function.lookup(node.id)
+        if isinstance(node, ast.Attribute) and self.kind(node.value).word == "module":
+            return getattr(self.kind(node.value).of, node.attr)
+        return MISSING
 
     def known_function(self, node: ast.Call, function: Any) -> None:
         name = getattr(function, "__name__", str(function))
@@ -230,8 +245,12 @@ class _Check:
 
 
 def _describe(value: Any) -> str:
+    if value is print:
+        return "which only Python can do"
+    if value is sum:
+        return "whose last bits differ between Python versions; write a loop"
     module = getattr(value, "__module__", None) or type(value).__module__
-    if module.split(".")[0] == "numpy":
+    if module.split(".")[0] == "numpy" or type(value).__module__ == "numpy":
         return "which is numpy's: its last bits differ from Python's"
     if module == "math":
         return "whose last bits differ"
