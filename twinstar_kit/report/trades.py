@@ -58,11 +58,11 @@ def fills(events: NDArray[np.void], instruments: Instrument | Sequence[Instrumen
     The notional is what the ledger posted: price times amount, rounded up for a purchase and down for a sale; the
     fee is the record's own. Both are in money units of the instrument's quote.
     """
-    filled = events[events["kind"] == EventKind.FILLED]
-    out = np.empty(len(filled), fill_t)
+    at = np.flatnonzero(events["kind"] == EventKind.FILLED)
+    out = np.empty(len(at), fill_t)
     for name in ("ts_event", "order_id", "instrument", "side", "last_px", "last_qty"):
-        out[name] = filled[name]
-    out["fee"] = filled["amount"]
+        out[name] = events[name][at]
+    out["fee"] = events["amount"][at]
     for j, instrument in enumerate(_listed(instruments)):
         own = out["instrument"] == j
         price, qty = out["last_px"][own], out["last_qty"][own]

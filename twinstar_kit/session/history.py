@@ -22,6 +22,8 @@ Events = npt.NDArray[np.void]
 Progress = Callable[[float, float | None, str], None]
 STRETCH = 65_536
 """Bars between two reports of progress."""
+ROOM = 131_072
+"""Events that a history loop holds before it takes them out: memory that is not written to costs nothing."""
 
 
 def backtest(
@@ -47,7 +49,7 @@ def backtest(
     10000.0
     """
     bars = as_bars(data, settings)
-    setup = prepare(as_strategy(strategy), bars.instrument, bars.timeframe_ms, as_broker(settings), mode)
+    setup = prepare(as_strategy(strategy), bars.instrument, bars.timeframe_ms, as_broker(settings), mode, buffer=ROOM)
     if progress is not None:
         progress(0, len(bars), "")
     started = time.perf_counter()
@@ -63,8 +65,8 @@ def run_history(setup: Setup, rows: npt.NDArray[np.int64], progress: Progress | 
     if setup.broker.close_at_end:
         setup.engine.close_out(0)
         equity[-1:] = setup.engine.equity(0)
-    parts.append(setup.engine.drain())
-    return np.concatenate(parts), equity
+    last = setup.engine.drain()
+    return np.concatenate([*parts, last]) if parts else last, equity
 
 
 def run_stretch(
@@ -99,7 +101,8 @@ def as_bars(data: Any, settings: dict[str, Any]) -> Bars:
     if isinstance(data, Bars):
         if set(rules) - {"since", "until"}:
             raise UsageError(f"{', '.join(sorted(rules))}: bars that are loaded already have theirs; say it when loading")
-        bars = data.between(**{f"{name}_ms": _ms(when) for name, when in rules.items()})
+        # the very same object where there is no window: it keeps the digest that it was asked for
+        bars = data.between(**{f"{name}_ms": _ms(when) for name, when in rules.items()}) if rules else data
         if not len(bars):
             raise UsageError("there are no bars in that window; widen since and until")
         return bars

@@ -44,8 +44,10 @@ class Setup:
         return self.instrument.money_units(self.broker.start_balance)
 
 
-def prepare(strategy: Strategy, instrument: Instrument, timeframe_ms: int, broker: Broker, mode: Any = "auto") -> Setup:
-    """Build everything that one run needs.
+def prepare(
+    strategy: Strategy, instrument: Instrument, timeframe_ms: int, broker: Broker, mode: Any = "auto", *, buffer: int = 16_384
+) -> Setup:
+    """Build everything that one run needs; `buffer` is how many events the engine holds before it must be drained.
 
     The opening deposit has the time 0: it stands before all market data, whenever the run is started.
     """
@@ -54,7 +56,7 @@ def prepare(strategy: Strategy, instrument: Instrument, timeframe_ms: int, broke
     if mode not in MODES:
         raise UsageError(f"mode = {mode!r} must be one of {', '.join(MODES)}")
     strategy = strategy.replace()  # the given object is never changed, interpreted or not
-    engine = Engine([instrument], broker, {instrument.quote: broker.start_balance}, timeframe_ms=timeframe_ms)
+    engine = Engine([instrument], broker, {instrument.quote: broker.start_balance}, timeframe_ms=timeframe_ms, buffer=buffer)
     return Setup(strategy, instrument, timeframe_ms, broker, engine, make_runner(strategy, mode), new_context())
 
 
