@@ -66,6 +66,7 @@ class VenueBackend:
 
     session = "test"
     mode = "PAPER"
+    alive = True
 
     def __init__(
         self, feed: Any, clock: Any, balances: Mapping[str, Any], broker: Broker | None = None,

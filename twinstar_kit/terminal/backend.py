@@ -65,6 +65,10 @@ class Backend(Protocol):
         """PAPER or LIVE."""
 
     @property
+    def alive(self) -> bool:
+        """Whether the session runs; one that has ended shows its last state and takes no orders."""
+
+    @property
     def feed(self) -> MarketData: ...
     @property
     def fees(self) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twinstar_kit.report import theme
 
 if TYPE_CHECKING:
+    from twinstar_kit.terminal.backend import AccountView
     from twinstar_kit.terminal.hub import Hub
 
 LEAST_SPAN_MS = 15 * 60_000
@@ -18,42 +19,50 @@ class EquityFigure:
 
     def __init__(self, hub: Hub) -> None:
         import panel as pn
-        from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+        from bokeh.models import HoverTool, NumeralTickFormatter, Range1d
 
         self.hub = hub
         self.sources: dict[str, Any] = {}
         self.told: dict[str, tuple[int, int]] = {}
-        views = hub.backend.accounts()
         self.span = Range1d()
-        figure = theme.new_figure("", 190, x_axis_type="datetime", x_range=self.span, tools="xpan")
+        figure = self.figure = theme.new_figure(
+            "", 190, x_axis_type="datetime", x_range=self.span, tools="xpan"
+        )
         figure.sizing_mode = "stretch_both"
         figure.toolbar_location = None
         figure.min_border_top = figure.min_border_bottom = 4
-        lines = []
-        for view, colour in zip(views, COLOURS * (len(views) // len(COLOURS) + 1), strict=False):
-            source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": []})
-            name = view.owner or view.name
-            lines.append(
-                figure.line(
-                    "time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name
-                )
-            )
+        tips = [("", "$name"), ("time", "@time{%F %T}"), ("equity", f"@equity{{0,0.00}} {hub.rates.money}")]
+        self.hover = HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=[])
+        figure.add_tools(self.hover)
+        for view in hub.backend.accounts():
+            self._add(view)
         theme.style_legend(figure)
         figure.axis.major_label_text_font_size = "10px"
         figure.yaxis.formatter = NumeralTickFormatter(format="0,0.00")
         figure.yaxis.ticker.desired_num_ticks = 4
         figure.y_range.range_padding = 0.08
         figure.y_range.only_visible = True
-        tips = [("", "$name"), ("time", "@time{%F %T}"), ("equity", f"@equity{{0,0.00}} {hub.rates.money}")]
-        figure.add_tools(
-            HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=lines)
-        )
         self.pane: Any = pn.pane.Bokeh(  # type: ignore[no-untyped-call]
             figure, sizing_mode="stretch_both", margin=0
         )
 
+    def _add(self, view: AccountView) -> None:
+        """A line for an account; strategies may begin while the page is open."""
+        from bokeh.models import ColumnDataSource
+
+        colour = COLOURS[len(self.sources) % len(COLOURS)]
+        source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": []})
+        name = view.owner or view.name
+        line = self.figure.line(
+            "time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name
+        )
+        self.hover.renderers = [*self.hover.renderers, line]
+
     def update(self) -> None:
         """Bring the figure up to date; call it with the document's lock, as Panel's callbacks do."""
+        for view in self.hub.backend.accounts():
+            if view.name not in self.sources:
+                self._add(view)
         first, last = [], []
         for name, source in self.sources.items():
             curve = self.hub.curves.get(name)

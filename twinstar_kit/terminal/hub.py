@@ -150,6 +150,7 @@ class Hub:
         self.curves: dict[str, EquityCurve] = {}
         self.wake = threading.Event()
         self.rounds = 0
+        self._now_ms = backend.now_ms()
         self._positions: dict[str, Positions] = {}
         self._stop = False
         self._thread: threading.Thread | None = None
@@ -195,7 +196,9 @@ class Hub:
         if not tabs:
             return
         version = self.backend.refresh()
-        news = Round(self, self.backend.now_ms(), version)
+        if self.backend.alive:
+            self._now_ms = self.backend.now_ms()  # the clock of a session that has ended stands still
+        news = Round(self, self._now_ms, version)
         self._follow_equity(news)
         for tab in tabs:
             message = self._message(tab, news)
@@ -232,7 +235,9 @@ class Hub:
             return ""
         tab.sequence += 1
         tab.ready = False
-        head = f'"type":"state","seq":{tab.sequence},"now":{news.now_ms},"symbol":{panes.dumps(tab.symbol)}'
+        alive = panes.dumps(self.backend.alive)
+        symbol = panes.dumps(tab.symbol)
+        head = f'"type":"state","seq":{tab.sequence},"now":{news.now_ms},"alive":{alive},"symbol":{symbol}'
         return "{" + ",".join([head, *parts]) + "}"
 
     def _tell_all(self, message: dict[str, Any]) -> None:

@@ -35,13 +35,7 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
     """What the page needs before it is connected: names, rules and addresses, no state."""
     feed = backend.feed
     maker, taker = backend.fees
-    owned = next((view for view in backend.accounts() if view.owner), None)
     now = backend.now_ms()
-    strategy = owned and {
-        "name": owned.owner,
-        "account": owned.name,
-        "params": ", ".join(f"{key}={value}" for key, value in owned.params.items()),
-    }
     instruments = [
         describe(m, feed, now) | {"fee_maker": maker, "fee_taker": taker} for m in feed.instruments
     ]
@@ -54,7 +48,6 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
         "base_step": base_step(feed),
         "symbol": instruments[0]["symbol"],
         "now": now,
-        "strategy": strategy,
         "instruments": instruments,
     }
 
@@ -155,6 +148,7 @@ def account(
     orders = [_order(view, order) for view in views for order in view.blotter.open.values()]
     free, held = totals(manual.blotter).get(rates.money, (0.0, 0.0))
     return {
+        "strategies": [_strategy(view) for view in views if view.owner],
         "equity": equity(manual.blotter, rates, last),
         "balance": free + held,
         "balances": [row for view in views for row in _balances(view, rates, last)],
@@ -176,6 +170,11 @@ def _balances(view: AccountView, rates: Rates, last: npt.NDArray[np.float64]) ->
         value = (free + held) * price if np.isfinite(price) else None
         rows.append(_owned(view) | {"asset": asset, "free": free, "held": held, "value": value})
     return sorted(rows, key=lambda row: -(row["value"] or 0.0))
+
+
+def _strategy(view: AccountView) -> dict[str, Any]:
+    params = ", ".join(f"{key}={value}" for key, value in view.params.items())
+    return {"name": view.owner, "account": view.name, "params": params}
 
 
 def _owned(view: AccountView) -> dict[str, Any]:

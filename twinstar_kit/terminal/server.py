@@ -36,14 +36,19 @@ class TerminalServer:
         """Where the browser finds it."""
         return f"http://{ADDRESS}:{self.port}/"
 
-    def run(self, show: bool = False) -> None:
-        """Serve in this thread until `stop` or an interrupt."""
+    def run(self, show: bool = False, announce: bool = False) -> None:
+        """Serve in this thread until `stop` or an interrupt; `announce` prints the address once it is open."""
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         self._loop = loop
         try:
             self._listen(show)
             self._ready.set()
+            if announce:
+                print(
+                    f"TwinStar terminal: {self.url} (session {self.hub.backend.session}); Ctrl-C ends it",
+                    flush=True,
+                )
             loop.run_forever()
         except KeyboardInterrupt:
             pass
@@ -122,9 +127,6 @@ def serve(
     from twinstar_kit.terminal.session_backend import open_backend
 
     settings = load_settings(feed=feed, port=port, session=session, home=home)
-    backend = open_backend(settings, strategy=strategy)
-    server = TerminalServer(backend, settings.port)
-    print(
-        f"TwinStar terminal on http://{ADDRESS}:{settings.port}/ (session {backend.session}); Ctrl+C ends it"
-    )
-    server.run(show=show)
+    backend = open_backend(settings, feed=feed, strategy=strategy)
+    TerminalServer(backend, settings.port).run(show=show, announce=True)
+    print(f"The session {backend.session} goes on; `twinstar session stop` ends it.")

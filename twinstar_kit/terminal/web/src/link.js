@@ -13,6 +13,7 @@ export class Link {
     this.unsent = [];
     this.waiting = new Map(); // command id -> {resolve}
     this.heard = 0;
+    this.alive = true;
     setInterval(() => this.#reflect(), 1000);
   }
 
@@ -62,6 +63,8 @@ export class Link {
   #apply(message) {
     const { store } = this;
     store.now = message.now;
+    if (this.alive && !message.alive) store.toast("The session has ended: prices and the account stand still. Start it again with `twinstar terminal`.", "error");
+    this.alive = message.alive;
     store.emit("now", message.now);
     if (message.tickers) {
       unpackTickers(store, message.tickers);
@@ -77,7 +80,7 @@ export class Link {
   }
 
   #reflect() {
-    const state = !this.channel ? "connecting" : performance.now() - this.heard < SILENT_MS ? "live" : "stale";
+    const state = !this.channel ? "connecting" : performance.now() - this.heard > SILENT_MS ? "stale" : this.alive ? "live" : "ended";
     if (state !== this.state) this.store.emit("link", (this.state = state));
   }
 }

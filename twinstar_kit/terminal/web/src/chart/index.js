@@ -82,6 +82,12 @@ export class Chart {
     this.#drawLast(rows[rows.length - 1][4]);
   }
 
+  /** Load the shown symbol anew: more time passed than live bars cover. */
+  reload(now) {
+    this.source.forget(this.state.instrument.symbol);
+    this.#want(now);
+  }
+
   knownUntil(symbol) {
     return this.source.knownUntil(symbol);
   }

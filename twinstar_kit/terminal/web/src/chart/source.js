@@ -42,6 +42,11 @@ export class BarSource {
     this.timer = setTimeout(() => this.#fetchYear(symbol), YEAR_DELAY_MS);
   }
 
+  /** Drop what is known of `symbol`: its bars have a hole that live ones cannot fill. */
+  forget(symbol) {
+    this.years.delete(symbol);
+  }
+
   /** The minute up to which bars of `symbol` are known; 0 when the year is not here. */
   knownUntil(symbol) {
     const year = this.years.get(symbol);

@@ -26,7 +26,7 @@ export function mountChartPane(store, boot) {
   });
   store.on("bars", (bars) => {
     // More minutes passed than a message carries: the year is fetched anew.
-    if (bars.restart) chart.setInstrument(store.instrument, store.now);
+    if (bars.restart) chart.reload(store.now);
     else chart.append(store.symbol, bars.rows);
   });
   store.on("account", () => showAccount(store, chart));

@@ -3,16 +3,11 @@
 import { byId, setMood, setText } from "../dom.js";
 import { formatAmount, formatDay, formatMoney, formatMove, formatPercent, formatPrice, formatTime, zoneName } from "../format.js";
 
-const LINK_WORDS = { connecting: "connecting", live: "live", stale: "no word from the server" };
+const LINK_WORDS = { connecting: "connecting", live: "live", stale: "no word from the server", ended: "the session has ended" };
 
 export function mountTopBar(store) {
   const { boot } = store;
   byId("simulated").hidden = !boot.simulated;
-  if (boot.strategy) {
-    byId("strategy").hidden = false;
-    setText(byId("strategy"), boot.strategy.name);
-    byId("strategy").title = `Strategy ${boot.strategy.name} on account ${boot.strategy.account}: ${boot.strategy.params ?? ""}`;
-  }
   byId("balance").dataset.testid = `balance-${boot.money}`;
   for (const unit of document.querySelectorAll(".money-unit")) setText(unit, boot.money);
   byId("mode").title = `Session ${boot.session}, feed ${boot.feed}: orders fill on a virtual exchange`;
@@ -27,6 +22,12 @@ export function mountTopBar(store) {
   store.on("account", (account) => {
     setText(byId("equity"), formatMoney(account.equity, boot.money));
     setText(byId("balance"), formatMoney(account.balance, boot.money));
+  });
+  store.on("account", ({ strategies }) => {
+    const badge = byId("strategy");
+    badge.hidden = !strategies.length;
+    setText(badge, strategies.map(({ name }) => name).join(" · "));
+    badge.title = strategies.map(({ name, account, params }) => `Strategy ${name} on account ${account}: ${params}`).join("\n");
   });
   store.on("now", (now) => {
     setText(byId("clock"), formatTime(now));
