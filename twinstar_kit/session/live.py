@@ -181,6 +181,12 @@ class Source:
     timeframe_ms: int
     since_ms: int
     until_ms: int
+    first_ms: int | None = None
+
+    def progress(self) -> tuple[float, float]:
+        """Time of the feed that is done, and the whole of it, in milliseconds; a run that goes on was partly done before."""
+        first = self.since_ms if self.first_ms is None else self.first_ms
+        return self.since_ms - first, self.until_ms - first
 
     def due(self, now_ms: int) -> npt.NDArray[np.int64]:
         """Bars that are complete at `now_ms` and were not handed out before."""
@@ -247,12 +253,13 @@ def run_live(
     run: LiveRun, source: Source, pace: Pace, stop: Event, progress: Callable[[float, float | None, str], None] | None = None
 ) -> bool:
     """Step `run` through the bars of `source` as `pace` lets them complete; True when the run came to its end."""
-    first, span = source.since_ms, source.until_ms - source.since_ms
+    if source.first_ms is None:
+        source.first_ms = source.since_ms
     while not stop.is_set():
         now = pace.milliseconds()
         ended = advance(run, source, now)
         if progress is not None:
-            progress(source.since_ms - first, span, "")
+            progress(*source.progress(), "")
         if ended:
             return True
         pace.wait_until(source.next_close(now))

@@ -174,6 +174,7 @@ def open_run(
         run = LiveRun(setup, journal)
         run.resume(journal)
         source = dict(journal.meta["source"])
+        source["first_ms"] = source["since_ms"]
         if run.last_open is not None:
             source["since_ms"] = run.last_open + setup.timeframe_ms
         yield run, source
@@ -199,8 +200,8 @@ def refuse_another_run(folder: AccountFolder, journal: JournalReader, setup: Set
 
 def source_of(feed: Feed, source: dict[str, Any]) -> Source:
     """The bars of a run from what its journal says about them."""
-    until = source["until_ms"]
-    return Source(feed, source["symbol"], source["timeframe_ms"], source["since_ms"], feed.span()[1] if until is None else until)
+    until = feed.span()[1] if source["until_ms"] is None else source["until_ms"]
+    return Source(feed, source["symbol"], source["timeframe_ms"], source["since_ms"], until, source.get("first_ms"))
 
 
 def pace_of(feed: Feed, source: dict[str, Any], factor: float, wall: Clock, stop: threading.Event) -> Pace:
