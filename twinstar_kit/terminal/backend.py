@@ -35,7 +35,8 @@ class AccountView:
     """One account as the terminal folds it from its journal.
 
     `owner` is the strategy that trades on it, empty for a person's; `params` are the strategy's, for reading.
-    `opened_ms` is when the account was opened, in the session's time.
+    `opened_ms` is when the account was opened, in the session's time; `stops` are the present triggers of its open
+    orders by id, in price units, where they have moved without a record, as trailing stops do.
     """
 
     name: str
@@ -43,6 +44,7 @@ class AccountView:
     opened_ms: int
     owner: str = ""
     params: dict[str, Any] = field(default_factory=dict)
+    stops: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

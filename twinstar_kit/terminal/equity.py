@@ -15,7 +15,7 @@ COLOURS = (theme.LINE, theme.ACCENT, theme.UP, theme.MUTED)
 
 
 class EquityFigure:
-    """Equity of each account of the session over time, in the money asset."""
+    """Equity of each account of the session over time: its change since the beginning, its worth under the cursor."""
 
     def __init__(self, hub: Hub) -> None:
         import panel as pn
@@ -31,14 +31,19 @@ class EquityFigure:
         figure.sizing_mode = "stretch_both"
         figure.toolbar_location = None
         figure.min_border_top = figure.min_border_bottom = 4
-        tips = [("", "$name"), ("time", "@time{%F %T}"), ("equity", f"@equity{{0,0.00}} {hub.rates.money}")]
+        tips = [
+            ("", "$name"),
+            ("time", "@time{%F %T}"),
+            ("equity", f"@equity{{0,0.00}} {hub.rates.money}"),
+            ("since opening", "@change{+0.00%}"),
+        ]
         self.hover = HoverTool(tooltips=tips, formatters={"@time": "datetime"}, mode="vline", renderers=[])
         figure.add_tools(self.hover)
         for view in hub.backend.accounts():
             self._add(view)
         theme.style_legend(figure)
         figure.axis.major_label_text_font_size = "10px"
-        figure.yaxis.formatter = NumeralTickFormatter(format="0,0.00")
+        figure.yaxis.formatter = NumeralTickFormatter(format="+0.00%")
         figure.yaxis.ticker.desired_num_ticks = 4
         figure.y_range.range_padding = 0.08
         figure.y_range.only_visible = True
@@ -51,10 +56,10 @@ class EquityFigure:
         from bokeh.models import ColumnDataSource
 
         colour = COLOURS[len(self.sources) % len(COLOURS)]
-        source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": []})
+        source = self.sources[view.name] = ColumnDataSource({"time": [], "equity": [], "change": []})
         name = view.owner or view.name
         line = self.figure.line(
-            "time", "equity", source=source, color=colour, width=1.5, legend_label=name, name=name
+            "time", "change", source=source, color=colour, width=1.5, legend_label=name, name=name
         )
         self.hover.renderers = [*self.hover.renderers, line]
 
@@ -73,7 +78,8 @@ class EquityFigure:
             if state == self.told.get(name):
                 continue
             self.told[name] = state
-            source.data = {"time": times, "equity": values}
+            change = [value / values[0] - 1.0 if values[0] else 0.0 for value in values]
+            source.data = {"time": times, "equity": values, "change": change}
             first.append(times[0])
             last.append(times[-1])
         if last:

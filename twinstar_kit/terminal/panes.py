@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Account
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import OrdType
 from twinstar_kit.terminal.backend import AccountView, Backend, MarketData
@@ -184,16 +185,19 @@ def _owned(view: AccountView) -> dict[str, Any]:
 def _order(view: AccountView, order: VenueOrder) -> dict[str, Any]:
     instrument = order.instrument
     filled = order.cum_qty
+    # an order for the whole position has no amount of its own
+    whole = view.blotter.ledger[instrument.base]
+    amount = order.order_qty or whole[Account.FREE] + whole[Account.HELD]
     return _owned(view) | {
         "id": order.order_id,
         "symbol": instrument.symbol,
         "side": SIDES[int(order.side)],
         "type": OrdType(order.ord_type).name.lower(),
         "price": instrument.price(order.price),
-        "stop_price": instrument.price(order.stop_px),
-        "amount": instrument.amount(order.order_qty),
+        "stop_price": instrument.price(view.stops.get(order.order_id) or order.stop_px),
+        "amount": instrument.amount(amount),
         "filled": instrument.amount(filled),
-        "remaining": instrument.amount(order.order_qty - filled),
+        "remaining": instrument.amount(amount - filled),
         "ts": order.ts,
     }
 
@@ -221,7 +225,7 @@ def _fill(view: AccountView, fill: VenueFill) -> dict[str, Any]:
 
 def _position(view: AccountView, symbol: str, position: Position) -> dict[str, Any]:
     instrument = next(m for m in view.blotter.instruments if m.symbol == symbol)
-    free = view.blotter.ledger[instrument.base][0]
+    free = view.blotter.ledger[instrument.base][Account.FREE]
     sellable = min(free, position.amount) // instrument.lot * instrument.lot
     return _owned(view) | {
         "symbol": symbol,

@@ -115,11 +115,11 @@ class SessionBackend:
         described = self._session.reload()["accounts"]
         for account in described:
             known = self._tails.get(account["name"])
-            if known is not None and known.path == Path(account["journal"]):
-                continue
-            if known is not None:
-                known.close()
-            self._tails[account["name"]] = AccountTail(account, self.now_ms())
+            if known is None or known.path != Path(account["journal"]):
+                if known is not None:
+                    known.close()
+                known = self._tails[account["name"]] = AccountTail(account, self.now_ms())
+            known.view.stops = {int(order_id): px for order_id, px in account.get("stops", {}).items()}
 
     def place(self, request: OrderRequest, command_id: str) -> Answer:
         """Send an order for `manual`; see `Backend`."""

@@ -40,7 +40,7 @@ export function linesFor(orders, positions) {
   const lines = orders.map((order) => ({
     key: `order:${order.account}:${order.id}`,
     price: order.stop_price || order.price,
-    title: `${order.owner ? `${order.owner} ` : ""}${order.side.toUpperCase()} ${WORDS[order.type] ?? order.type} ${formatAmount(order.remaining)}`,
+    title: order.owner ? `${order.owner} ${WORDS[order.type]}` : `${order.side.toUpperCase()} ${WORDS[order.type]} ${formatAmount(order.remaining)}`,
     colour: order.side === "buy" ? THEME.up : THEME.down,
     style: order.stop_price ? LineStyle.Dashed : LineStyle.Solid,
   }));
@@ -48,7 +48,7 @@ export function linesFor(orders, positions) {
     lines.push({
       key: `position:${position.account}`,
       price: position.average,
-      title: `${position.owner ? `${position.owner} ` : ""}LONG ${formatAmount(position.amount)}`,
+      title: `${position.owner || "LONG"} ${formatAmount(position.amount)}`,
       colour: THEME.position,
       style: LineStyle.Dotted,
     });
