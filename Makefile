@@ -39,7 +39,7 @@ test: setup ## all tests, the notebooks among them, and the coverage floors
 	@$(PY) .ci/tests.py $(ARGS)
 
 .PHONY: check
-check: $(STAMPS)/project ## ruff, mypy (strict on kernel and public API), import-linter
+check: $(STAMPS)/project ## ruff, mypy (strict, the whole package), import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
