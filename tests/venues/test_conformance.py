@@ -60,7 +60,7 @@ def load(method: str) -> types.ModuleType:
                 body[:] = [s for s in body if "tco_debug(" not in ast.unparse(s).split("\n")[0]] or [ast.Pass()]
     module = types.ModuleType("ccxt_create_order")
     module.__dict__.update(__file__=str(FOLDER / "test_create_order.py"), math=math, time=time, Error=Exception)
-    exec(compile(ast.fix_missing_locations(tree), "test_create_order.py", "exec"), module.__dict__)
+    exec(compile(ast.fix_missing_locations(tree), "test_create_order.py", "exec"), module.__dict__)  # noqa: S102
 
     def minimum(exchange: Any, market: Any, price: float, predefined: Any = None) -> float:
         limits = market["limits"]

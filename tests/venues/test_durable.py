@@ -157,7 +157,7 @@ def test_what_could_not_be_kept_is_not_shown_and_nothing_more_is_taken():
     ex.create_order(SYMBOL, "market", "buy", 0.01)
     before, orders = totals(ex), ex.fetch_orders()
     sink.full = True
-    with pytest.raises(ccxt.ExchangeNotAvailable, match="no space left .* read-only"):
+    with pytest.raises(ccxt.ExchangeNotAvailable, match=r"no space left .* read-only"):
         ex.create_order(SYMBOL, "market", "buy", 0.01)
     assert (totals(ex), ex.fetch_orders()) == (before, orders)
     sink.full = False

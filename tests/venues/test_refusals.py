@@ -94,7 +94,7 @@ def test_a_parameter_that_would_change_nothing_is_refused(ex, what, type, params
 
 def test_a_stop_that_the_market_has_passed_is_refused(ex):
     price = last(ex)
-    with pytest.raises(ccxt.OrderImmediatelyFillable, match="must lie above the last price .* send a limit"):
+    with pytest.raises(ccxt.OrderImmediatelyFillable, match=r"must lie above the last price .* send a limit"):
         ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"triggerPrice": price * 0.99})
     with pytest.raises(ccxt.OrderImmediatelyFillable, match="must lie below the last price"):
         ex.create_order(SYMBOL, "market", "sell", 0.01, None, {"stopLossPrice": price})
@@ -154,7 +154,7 @@ def test_canceling_twice_says_what_became_of_the_order():
         other.cancel_order(filled["id"])
     order = other.create_order(SYMBOL, "limit", "buy", 0.01, last(other) * 0.9)
     other.cancel_order(order["id"])
-    with pytest.raises(ccxt.OrderNotFound, match="it was canceled .canceled on request"):
+    with pytest.raises(ccxt.OrderNotFound, match=r"it was canceled .canceled on request"):
         other.cancel_order(order["id"])
     with pytest.raises(ccxt.OrderNotFound, match="is of BTC/USDT, not of ETH/USDT"):
         other.fetch_order(order["id"], "ETH/USDT")
@@ -197,5 +197,5 @@ def test_options_of_other_exchanges_are_left_alone():
 
 def test_before_the_first_bar_there_is_no_market():
     ex = replay([(100, 100, 100, 100)] * 3, start=-120_000)
-    with pytest.raises(ccxt.ExchangeError, match="no data before|no market data"):
+    with pytest.raises(ccxt.ExchangeError, match=r"no data before|no market data"):
         ex.create_order(SYMBOL, "market", "buy", 0.1)

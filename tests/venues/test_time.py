@@ -109,7 +109,7 @@ def test_nothing_shows_the_future():
     assert forming[4] == trades[-1]["price"] == last(ex)
     assert forming[5] == pytest.approx(sum(t["amount"] for t in trades))
     ex.advance(1)
-    later = [t for t in FEED.trades(SYMBOL, now + 1, now + 2)]
+    later = FEED.trades(SYMBOL, now + 1, now + 2)
     assert len(ex.fetch_trades(SYMBOL, forming[0], 10_000)) == len(trades) + len(later)
 
 

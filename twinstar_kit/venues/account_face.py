@@ -13,7 +13,8 @@ from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import RATE_SCALE, from_units, to_decimal
 from twinstar_kit.kernel.orders import OrdType, Reason, Side
 from twinstar_kit.venues.blotter import TIME_IN_FORCE, OrderRequest, VenueFill, VenueOrder
-from twinstar_kit.venues.core import OrderRefused, VirtualVenue
+from twinstar_kit.venues.core import OrderRefused
+from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, refusal, spoken
 
 STOPS = ("stopLossPrice", "triggerPrice", "stopPrice")
@@ -33,7 +34,7 @@ TYPES = {OrdType.MARKET: "market", OrdType.LIMIT: "limit", OrdType.STOP: "market
 class AccountFace:
     """Private methods; a mixin for classes of ccxt beside `MarketFace`."""
 
-    venue: VirtualVenue
+    venue: Venue
 
     # -- balance ------------------------------------------------------------------------------------------
 

@@ -7,14 +7,14 @@ from html import escape
 
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import OrdType
-from twinstar_kit.venues.core import VirtualVenue
+from twinstar_kit.venues.port import Venue
 
 _CELL = "style='text-align:right;padding:2px 10px'"
 _LEFT = "style='text-align:left;padding:2px 10px'"
 MOST_ORDERS = 20
 
 
-def account_html(venue: VirtualVenue) -> str:
+def account_html(venue: Venue) -> str:
     """A small HTML summary of an account: label, time, balances that are not zero, open orders."""
     now = datetime.fromtimestamp(venue.catch_up() / 1000, UTC)
     balances = [

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import MAX_UNITS, from_units
-from twinstar_kit.venues.core import VirtualVenue
 from twinstar_kit.venues.description import TIMEFRAMES
+from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
 
 FIAT = {"KRW", "USD", "EUR", "JPY"}
@@ -27,7 +27,7 @@ class MarketFace:
     It needs `venue` and calls nothing of ccxt that an asynchronous class would have to await.
     """
 
-    venue: VirtualVenue
+    venue: Venue
 
     def ready(self: Any) -> None:
         """Load markets and currencies, which are at hand."""

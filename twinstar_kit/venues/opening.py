@@ -11,12 +11,14 @@ from twinstar_kit.feeds.clock import Clock, ManualClock, ReplayClock, SystemCloc
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.venues.core import VirtualVenue
+from twinstar_kit.venues.port import Venue
 
 OPTIONS = {
     "feed": "simulated (default), simulated:SEED, replay:FILE, or a feed object",
     "balances": "opening balances, such as {'USDT': 10_000}",
     "journal": "a file; the account is kept there and found again next time",
-    "session": "the name of a running session to attach to",
+    "session": "the name of a running session, such as default, to attach to",
+    "home": "the folder that the session lives under",
     "clock": "system, manual, or an object with milliseconds()",
     "start": "the venue's time at the beginning: UTC milliseconds or an ISO 8601 text",
     "speed": "how fast the venue's time runs; 1 is real time",
@@ -37,7 +39,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise UsageError(f"defaultType {options['defaultType']!r}: this exchange has spot markets only")
     if options.get("session") is not None:
         for name in OPTIONS:
-            if name != "session" and options.get(name) is not None:
+            if name not in ("session", "home") and options.get(name) is not None:
                 raise UsageError(f"an attached account has the session's {name}; leave out the option {name!r}")
     if options.get("clock") not in (None, "system") and options.get("speed") is not None:
         raise UsageError("a clock that you give runs as it does; leave out the option 'speed'")
@@ -78,9 +80,13 @@ def open_broker(options: Mapping[str, Any]) -> Broker:
     return Broker(**{name: options[name] for name in names if options.get(name) is not None})
 
 
-def open_venue(options: Mapping[str, Any]) -> VirtualVenue:
-    """The venue that the options describe: in memory, or kept in a journal."""
+def open_venue(options: Mapping[str, Any]) -> Venue:
+    """The venue that the options describe: in memory, kept in a journal, or the account of a running session."""
     check_options(options)
+    if options.get("session") is not None:
+        from twinstar_kit.venues.attached import AttachedVenue
+
+        return AttachedVenue(options["session"], options.get("home"))
     feed = open_feed(options)
     balances = options.get("balances")
     if balances is not None and not isinstance(balances, Mapping):

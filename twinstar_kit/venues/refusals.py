@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import ccxt
 
-from twinstar_kit.journal.errors import AccountLocked, JournalError
+from twinstar_kit.journal.errors import AccountLocked, CommandError, JournalError
 from twinstar_kit.kernel.errors import DataError, InstrumentError, OrderError, TwinStarError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import from_units
@@ -82,7 +82,7 @@ def spoken(*, what: type[ccxt.ExchangeError] = ccxt.BadRequest) -> Iterator[None
         raise ccxt.BadSymbol(f"virtual {error}") from None
     except OrderError as error:
         raise ccxt.InvalidOrder(f"virtual {error}") from None
-    except VenueStopped as error:
+    except (VenueStopped, CommandError) as error:
         raise ccxt.ExchangeNotAvailable(f"virtual {error}") from error
     except AccountLocked as error:
         raise ccxt.AccountNotEnabled(f"virtual {error}") from error

@@ -132,6 +132,12 @@ class Stepper:
             self._step_chunk(at, end, commit)
             at = end
 
+    def warm(self) -> None:
+        """Compile, or load, the loop of this feed."""
+        kind = InputKind.BAR if self.feed.granularity == "bars" else InputKind.TRADE
+        loop, columns = self._loop(kind, np.empty(0, input_t))
+        loop(*self.engine.arrays, np.empty(0, np.int64), *columns, np.empty(0, np.int8), 0)
+
     def open_instruments(self) -> list[int]:
         """The numbers of the instruments that have open orders."""
         n = int(self.engine.state["n_orders"][0])
@@ -250,7 +256,7 @@ class Stepper:
         if n == 0:
             return
         which, met = inputs["instrument"].astype(np.int64), np.zeros(n, np.int8)
-        loop, columns = self._loop(inputs)
+        loop, columns = self._loop(inputs["kind"][0], inputs)
         i, cut, events = 0, 0, []
         while i < n:
             i, hit = loop(*self.engine.arrays, which, *columns, met, i)
@@ -264,7 +270,7 @@ class Stepper:
         if len(rest):
             self.pending.append(rest)
 
-    def _loop(self, inputs: Events) -> tuple[Any, tuple[Any, ...]]:
-        if inputs["kind"][0] == InputKind.BAR:
+    def _loop(self, kind: int, inputs: Events) -> tuple[Any, tuple[Any, ...]]:
+        if kind == InputKind.BAR:
             return meet_bars, (np.ascontiguousarray(inputs["v"][:, :6]),)
         return meet_trades, (np.ascontiguousarray(inputs["ts"]), np.ascontiguousarray(inputs["v"][:, 0]))

@@ -8,11 +8,11 @@ from typing import Any
 import ccxt
 
 from twinstar_kit.venues.account_face import AccountFace
-from twinstar_kit.venues.core import VirtualVenue
 from twinstar_kit.venues.description import description
 from twinstar_kit.venues.html import account_html
 from twinstar_kit.venues.market_face import MarketFace
 from twinstar_kit.venues.opening import open_venue
+from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
 
 
@@ -32,7 +32,7 @@ class VirtualExchange(MarketFace, AccountFace, ccxt.Exchange):  # type: ignore[m
     ('closed', 0.001, 0.001)
     """
 
-    venue: VirtualVenue
+    venue: Venue
     lastRestRequestTimestamp: float
 
     def describe(self) -> Any:

@@ -1,0 +1,61 @@
+"""What the ccxt faces ask of a venue, whether it lives in this process or in a session."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Protocol
+
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.models import Broker
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, VenueOrder
+
+
+class Venue(Protocol):
+    """One account and its market; `core.VirtualVenue` and `attached.AttachedVenue` are two of them."""
+
+    feed: Any
+    broker: Broker
+    blotter: Blotter
+    instruments: dict[str, Instrument]
+
+    @property
+    def label(self) -> str:
+        """What kind of market and money this is, in a few words."""
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why nothing more is accepted, or None."""
+
+    @property
+    def standing(self) -> bool:
+        """Whether time passes only when it is advanced."""
+
+    def now(self) -> int:
+        """The venue's time in UTC milliseconds."""
+
+    def advance(self, ms: int) -> int:
+        """Move the venue's time on; returns the new time."""
+
+    def advance_to(self, ts: int) -> int:
+        """Move the venue's time on to `ts`."""
+
+    def catch_up(self) -> int:
+        """Bring the blotter up to date; returns the venue's time."""
+
+    def quote(self, symbol: str, now_ms: int) -> tuple[int, int]:
+        """Best bid and ask in price units."""
+
+    def place(self, request: OrderRequest) -> VenueOrder:
+        """Send an order; OrderRefused names the rule that it broke."""
+
+    def cancel(self, order_id: int) -> VenueOrder:
+        """Cancel an open order."""
+
+    def orders(self) -> list[VenueOrder]:
+        """Every order that was accepted, oldest first."""
+
+    def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Free and held amounts of every asset, exact."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
