@@ -196,6 +196,8 @@ class _Writer:
         """Copy a function under another name."""
         node = function.node
         edits = Edits(function.lines)
+        for default, value in zip(node.args.defaults, function.function.__defaults__ or (), strict=True):
+            edits.node(default, self.constant(value))
         if trusted:
             self.outside_names(function, edits)
         else:
@@ -217,7 +219,7 @@ class _Writer:
 
     def outside_names(self, function: Function, edits: Edits) -> None:
         """Give every name from outside a function its name in the module."""
-        for node in ast.walk(function.node):
+        for node in (inner for statement in function.node.body for inner in ast.walk(statement)):
             if (
                 isinstance(node, ast.Name)
                 and isinstance(node.ctx, ast.Load)

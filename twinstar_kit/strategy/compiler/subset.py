@@ -71,7 +71,7 @@ class _Check:
         arguments = node.args
         if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
             raise self.refuse("*arguments and keyword-only arguments are not compiled", node)
-        if any(not isinstance(d, ast.Constant) for d in arguments.defaults):
+        if not all(is_simple(value) for value in self.function.function.__defaults__ or ()):
             raise self.refuse("only a plain constant can be a default", node)
         if node.decorator_list and self.owner is not None:
             raise self.refuse("a decorated method is not compiled", node)
