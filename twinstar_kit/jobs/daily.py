@@ -12,6 +12,8 @@ from twinstar_kit.jobs.templates import JobError
 from twinstar_kit.report.metrics import DAY_MS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from twinstar_kit.session.results import RunResult
 
 
@@ -47,7 +49,15 @@ class Day:
 
 
 def day_run(
-    *, day: str | None, days: int, account: str | None, strategy: str, feed: str, symbol: str, now_ms: int, home: Path | None = None
+    *,
+    day: str | None,
+    days: int,
+    account: str | None,
+    strategy: str,
+    feed: str,
+    symbol: str,
+    now_ms: int,
+    home: Path | None = None,
 ) -> tuple[RunResult, Day]:
     """The run that a report is about, and its last day.
 
@@ -62,7 +72,9 @@ def day_run(
         end = _end_of(day) if day else None
         run = run if end is None else cut(run, end)
     else:
-        run = _backtest(strategy, feed, symbol, _end_of(day) if day else now_ms // DAY_MS * DAY_MS, days, day is not None)
+        run = _backtest(
+            strategy, feed, symbol, _end_of(day) if day else now_ms // DAY_MS * DAY_MS, days, day is not None
+        )
     if len(run.bars) == 0:
         raise JobError(f"there are no bars up to {day or 'now'}; nothing to report on")
     last = int(run.close_ts[-1]) - 1
@@ -85,6 +97,15 @@ def day_of(run: RunResult, first_ms: int) -> Day:
         str(np.datetime64(first_ms, "ms").astype("datetime64[D]")), first_ms, last_ms, b - a, m.money(before), m.money(after),
         len(filled), m.money(int(filled["fee"].sum())), len(closed), m.money(int(closed["pnl"].sum())), m.quote,
     )  # fmt: skip
+
+
+def closed_trades(run: RunResult, day: Day) -> pd.DataFrame:
+    """The trades that closed on the day, as a table that reads well."""
+    table = run.trades
+    ended = (run.trade_records["exit_ts"] > day.first_ms) & (run.trade_records["exit_ts"] <= day.last_ms)
+    shown = table[ended & ~table["open"].to_numpy()].drop(columns="open")
+    decimals = {"entry_price": 2, "exit_price": 2, "fees": 2, "pnl": 2, "return": 5}
+    return shown.round(decimals).reset_index(drop=True)
 
 
 def cut(run: RunResult, end_ms: int) -> RunResult:
@@ -113,7 +134,9 @@ def _stored(account: str, home: Path | None) -> RunResult:
     folder = AccountFolder(load_settings(home=home).home, account)
     latest = folder.active()
     if latest is None:
-        raise JobError(f"account {account} has no journal under {folder.path}; run `twinstar paper ... --account {account}` first")
+        raise JobError(
+            f"account {account} has no journal under {folder.path}; run `twinstar paper ... --account {account}` first"
+        )
     return load_run(latest)
 
 

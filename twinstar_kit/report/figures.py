@@ -108,6 +108,8 @@ def price_figure(
             "color": np.where(rising, theme.UP, theme.DOWN),
         }
     )  # fmt: skip
+    if title is not None and bars.simulated:
+        title += " · SIMULATED"
     fig = theme.new_figure(title or _price_title(bars, length), height, x_axis_type="datetime")
     fig.segment("time", "high", "time", "low", source=source, color="color", line_width=1)
     bodies = fig.vbar("time", length * 0.72, "open", "close", source=source, color="color", line_width=1)

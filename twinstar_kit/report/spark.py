@@ -9,7 +9,9 @@ from twinstar_kit.report import theme
 from twinstar_kit.report.reduce import extremes
 
 
-def spark(values: NDArray[np.float64], base: float, width: int = 640, height: int = 150, points: int = 800) -> str:
+def spark(
+    values: NDArray[np.float64], base: float, width: int = 640, height: int = 150, points: int = 800
+) -> str:
     """`values` as an SVG image, above `base` green and below it red, with `base` as a dashed line.
 
     >>> spark(np.array([1.0, 2.0, 0.5]), 1.0)[:31]

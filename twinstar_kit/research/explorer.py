@@ -119,14 +119,19 @@ def _control(spec: ParamSpec) -> Any:
     high = 8 * abs(spec.default or 1) if far else spec.high
     if spec.type is int:
         return widgets.IntSlider(min=int(low), max=int(high), step=int(spec.step or 1), **common)
-    return widgets.FloatSlider(min=low, max=high, step=spec.step or (high - low) / 100, readout_format=".4g", **common)
+    return widgets.FloatSlider(
+        min=low, max=high, step=spec.step or (high - low) / 100, readout_format=".4g", **common
+    )
 
 
 def _drawn(run: RunResult, looked_at: int) -> str:
     """The result as a table, the equity as a line, and how many were looked at."""
     cells = "".join(_cell(name, run.metrics[name], run.instrument.quote) for name in SHOWN)
     line = spark(run.equity_units / 10.0**run.instrument.quote_scale, run.start_balance)
-    words = [f"{looked_at} combination{'s' if looked_at > 1 else ''} looked at; the best of many is luck in part.", *run.notes]
+    words = [
+        f"{looked_at} combination{'s' if looked_at > 1 else ''} looked at; the best of many is luck in part.",
+        *run.notes,
+    ]
     small = "".join(f'<div style="color:{theme.MUTED};font-size:12px">{escape(w)}</div>' for w in words)
     box = f"background:{theme.BACKGROUND};color:{theme.TEXT};padding:10px;border-radius:6px;max-width:660px;line-height:1.4"
     return f'<div style="{box}"><div style="display:flex;gap:22px;flex-wrap:wrap">{cells}</div>{line}{small}</div>'
