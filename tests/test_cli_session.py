@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +76,34 @@ def test_a_killed_session_is_gone_and_starts_again(twinstar: Commands):
 def test_what_cannot_be_is_said_in_one_line(twinstar: Commands, arguments: list[str], words: list[str]):
     line = twinstar("session", *arguments).refusal
     assert all(word in line for word in words), line
+
+
+# --- the terminal ---
+
+
+def test_the_terminal_serves_its_page_and_leaves_the_session_running(twinstar: Commands, home: Path):
+    command = [sys.executable, "-m", "twinstar_kit", "terminal", "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+            assert url, process.communicate(timeout=30)
+            with urllib.request.urlopen(url[0], timeout=60) as page:
+                assert page.status == 200
+                assert "TwinStar" in page.read().decode()
+        finally:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert "goes on" in out
+    assert [row["name"] for row in list_sessions(home)] == ["default"]
+
+
+def test_a_terminal_that_cannot_serve_says_why(twinstar: Commands):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = twinstar("terminal", "--port", port, "--no-browser").refusal
+    assert f"port {port} is in use" in line
+    assert "--port" in line
+    other = twinstar("terminal", "--port", 0, "--feed", "simulated:9", "--no-browser").refusal
+    assert "default runs on simulated:0, not simulated:9" in other

@@ -27,7 +27,7 @@ def list_(home: options.Home = None, json: options.Json = False) -> None:
         print_json({"sessions": rows})
         return
     columns = ["name", "pid", "feed", "speed", "accounts", "since"]
-    cells = [[row[column] for column in columns] for row in rows]
+    cells = [[str(row[column]) for column in columns] for row in rows]
     print_table(
         columns, cells, empty="no session is running; `twinstar terminal` or `twinstar paper` starts one"
     )
@@ -50,7 +50,7 @@ def status(name: Name = None, home: options.Home = None, json: options.Json = Fa
         print_json(report)
         return
     accounts = report.pop("accounts")
-    print_pairs(report)
+    print_pairs({name: str(value) for name, value in report.items()})
     print()
     rows = [
         (

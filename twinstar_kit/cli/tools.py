@@ -29,6 +29,9 @@ def terminal(
         str | None,
         typer.Option(metavar="NAME", help="The session to attach to, or to start.", show_default="default"),
     ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="STRATEGY", help="Let this strategy trade in the session too.")
+    ] = None,
     home: options.Home = None,
 ) -> None:
     """Serve the terminal in the browser.
@@ -38,11 +41,12 @@ def terminal(
     \b
     Examples:
       twinstar terminal
+      twinstar terminal --strategy breakout
       twinstar terminal --feed replay:btc_1m.parquet --port 5007 --no-browser
     """
     from twinstar_kit.terminal import serve
 
-    serve(feed=feed, port=port, show=browser, session=session)
+    serve(feed=feed, port=port, show=browser, session=session, strategy=strategy)
 
 
 def lab(
