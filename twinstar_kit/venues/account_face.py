@@ -68,11 +68,14 @@ class AccountFace:
         ArgumentsRequired, NotSupported, OrderImmediatelyFillable, DuplicateOrderId.
         """
         params = params or {}
+        if not isinstance(params, dict):
+            raise ccxt.BadRequest(f"{self.id} createOrder(): params must be a dict, not {params!r}")
         for name in params:
             if name not in ORDER_PARAMS and params[name] is not None:
                 advice = ADVICE.get(name, f"it knows {', '.join(ORDER_PARAMS)}")
                 raise ccxt.NotSupported(f"{self.id} createOrder() does not support the parameter {name!r}; {advice}")
         request = self.order_request(self.instrument(symbol), type, side, amount, price, params)
+        self.venue.catch_up()
         known = self.venue.blotter.by_client_id.get(request.client_order_id)
         if known is not None and not _same(known, request):
             raise ccxt.DuplicateOrderId(
@@ -318,7 +321,7 @@ class AccountFace:
         self: Any, items: Iterable[Any], market: Any, since: int | None, limit: int | None, params: dict[str, Any]
     ) -> list[Any]:
         """Orders or fills of a market and a time: the first `limit` from `since` on, else the latest `limit`."""
-        until = params.get("until")
+        since, until = self.moment(since, "since"), self.moment(params.get("until"), "until")
         found = [
             item
             for item in items
@@ -439,7 +442,9 @@ def _same(order: VenueOrder, request: OrderRequest) -> bool:
         and order.ord_type is request.ord_type
         and order.asked_qty == request.order_qty
         and order.price == request.price
+        and (order.stop_px == request.stop_px or order.ord_type is OrdType.TRAILING_STOP)
         and order.trail == request.trail
         and order.trail_rate == request.trail_rate
         and order.reduce_only == request.reduce_only
+        and order.time_in_force == request.time_in_force
     )

@@ -36,6 +36,8 @@ class MarketFace:
 
     def supported(self: Any, method: str, params: dict[str, Any], *names: str) -> None:
         """NotSupported for a parameter that would change nothing: none is dropped in silence."""
+        if not isinstance(params, dict):
+            raise ccxt.BadRequest(f"{self.id} {method}(): params must be a dict, not {params!r}")
         for name, value in params.items():
             if name not in names and value is not None:
                 known = f"it knows {', '.join(names)}" if names else "it has none"
@@ -275,6 +277,8 @@ class MarketFace:
         self.ready()
         if isinstance(symbols, str):
             raise ccxt.BadRequest(f"{self.id} wants a list of symbols, such as [{symbols!r}]")
+        if symbols is not None and not isinstance(symbols, list | tuple | set):
+            raise ccxt.BadRequest(f"{self.id} wants a list of symbols, not {symbols!r}")
         chosen = self.symbols if symbols is None else [self.market(symbol)["symbol"] for symbol in symbols]
         return self.venue.catch_up(), chosen
 
@@ -291,10 +295,10 @@ class MarketFace:
         """
         self.supported("fetchOHLCV", params or {}, "until")
         m, now = self.instrument(symbol), self.venue.catch_up()
-        if timeframe not in TIMEFRAMES:
+        if not isinstance(timeframe, str) or timeframe not in TIMEFRAMES:
             raise ccxt.BadRequest(f"{self.id} has no timeframe {timeframe!r}; it has {', '.join(TIMEFRAMES)}")
         limit, step = self._limit(limit, DEFAULT_BARS), parse_timeframe(timeframe)
-        until = min(int((params or {}).get("until") or now + 1), now + 1)
+        since, until = self._window(since, params or {}, now)
         with spoken():
             rows = _bars(self.venue.feed, m.symbol, step, since, limit, until, now)
         return _floats(m, rows)
@@ -305,7 +309,7 @@ class MarketFace:
         """Public trades, ascending: the first `limit` at or after `since`, or the latest `limit` (500 by default)."""
         self.supported("fetchTrades", params or {}, "until")
         m, now = self.instrument(symbol), self.venue.catch_up()
-        until = min(int((params or {}).get("until") or now + 1), now + 1)
+        since, until = self._window(since, params or {}, now)
         with spoken():
             rows = _trades(self.venue.feed, m.symbol, since, self._limit(limit, DEFAULT_TRADES), until)
         made_up = "trades" in getattr(self.venue.feed, "synthetic", ())
@@ -329,6 +333,19 @@ class MarketFace:
             }
             for ts, price, amount, side, id_ in rows.tolist()
         ]
+
+    def moment(self: Any, value: Any, what: str) -> int | None:
+        """A time in UTC milliseconds, or None; BadRequest for anything else."""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+            raise ccxt.BadRequest(f"{self.id}: {what} must be UTC milliseconds, not {value!r}; parse8601() makes them from a text")
+        return int(value)
+
+    def _window(self: Any, since: Any, params: dict[str, Any], now: int) -> tuple[int | None, int]:
+        """From when, and until when (exclusive), never beyond now."""
+        until = self.moment(params.get("until"), "until")
+        return self.moment(since, "since"), now + 1 if until is None else min(until, now + 1)
 
     def _limit(self: Any, limit: int | None, default: int) -> int:
         if limit is None:

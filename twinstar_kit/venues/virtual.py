@@ -7,6 +7,7 @@ from typing import Any
 
 import ccxt
 
+from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.venues.account_face import AccountFace
 from twinstar_kit.venues.description import description
 from twinstar_kit.venues.html import account_html
@@ -75,13 +76,15 @@ class VirtualExchange(MarketFace, AccountFace, ccxt.Exchange):  # type: ignore[m
 
     def advance(self, ms: int) -> int:
         """Move the venue's time on by `ms` milliseconds; returns the new time."""
+        if isinstance(ms, bool) or not isinstance(ms, int | float):
+            raise ccxt.BadRequest(f"{self.id} advance() wants milliseconds, not {ms!r}")
         with spoken():
             return self.venue.advance(ms)
 
-    def advance_to(self, ts: int) -> int:
-        """Move the venue's time on to `ts`, UTC milliseconds; BadRequest when that is past."""
+    def advance_to(self, ts: int | str) -> int:
+        """Move the venue's time on to `ts` (UTC milliseconds or an ISO date); BadRequest when that is past."""
         with spoken():
-            return self.venue.advance_to(ts)
+            return self.venue.advance_to(to_milliseconds(ts))
 
     def sleep(self, milliseconds: float) -> None:
         """Let time pass: the venue's where it waits to be advanced, else real time."""
