@@ -16,8 +16,17 @@ from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind
 from twinstar_kit.session import backtest
-from twinstar_kit.session.live import GROUP, LeapingPace, LiveRun, Source, WaitingPace, advance, apply_command, run_live
-from twinstar_kit.session.parity import Collector
+from twinstar_kit.session.live import (
+    GROUP,
+    LeapingPace,
+    LiveRun,
+    Source,
+    WaitingPace,
+    advance,
+    apply_command,
+    run_live,
+)
+from twinstar_kit.session.proof import Collector
 from twinstar_kit.session.setup import Setup, prepare
 from twinstar_kit.strategy import Strategy, load
 from twinstar_kit.strategy.errors import StrategyFailed

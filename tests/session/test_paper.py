@@ -20,7 +20,7 @@ from twinstar_kit.journal import AccountLocked, JournalReader
 from twinstar_kit.journal.folder import AccountFolder
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.session import backtest, load_run, paper
-from twinstar_kit.session.paper import Plan, first_window, pace_of, plan_run
+from twinstar_kit.session.trading import Plan, first_window, pace_of, plan_run
 from twinstar_kit.settings import SettingsError
 from twinstar_kit.strategy import load
 

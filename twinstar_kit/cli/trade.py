@@ -130,7 +130,7 @@ def paper(
       twinstar paper breakout --feed replay:btc_1m.parquet --speed max --json
       twinstar paper sma_cross --account crossing --set fast=10
     """
-    from twinstar_kit.session.paper import paper as run
+    from twinstar_kit.session.trading import paper as run
 
     prepared, assigned = prepare(strategy, settings)
     said = rules(
@@ -165,7 +165,7 @@ def parity(
       twinstar parity breakout --data btc_1m.parquet
       twinstar parity --journal account.db --json
     """
-    from twinstar_kit.session.parity import parity as run
+    from twinstar_kit.session.proof import parity as run
 
     with progress("parity") as advance:
         if journal:

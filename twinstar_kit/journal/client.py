@@ -105,7 +105,10 @@ class AccountClient:
         return self._inbox.answered(command_id)
 
     def wait(self, timeout_s: float) -> list[Batch]:
-        """Wait until the session commits something, at most `timeout_s`; returns the new batches, perhaps none."""
+        """Wait until the session commits something, at most `timeout_s`; returns the new batches, perhaps none.
+
+        CommandError when no session owns the account.
+        """
         batches = self.refresh()
         ends = time.monotonic() + timeout_s
         while not batches and (left := ends - time.monotonic()) > 0:

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
         stop_session,
     )
     from twinstar_kit.session.history import backtest
-    from twinstar_kit.session.paper import paper
-    from twinstar_kit.session.parity import ParityReport, parity
+    from twinstar_kit.session.proof import ParityReport, parity
     from twinstar_kit.session.results import RunResult, load_run
+    from twinstar_kit.session.trading import paper
 
 _HOMES = {
-    "ParityReport": "parity",
+    "ParityReport": "proof",
     "RunResult": "results",
     "Session": "control",
     "attach": "control",
@@ -40,8 +40,8 @@ _HOMES = {
     "kill_session": "control",
     "list_sessions": "control",
     "load_run": "results",
-    "paper": "paper",
-    "parity": "parity",
+    "paper": "trading",
+    "parity": "proof",
     "session_status": "control",
     "start_session": "control",
     "stop_session": "control",

@@ -19,7 +19,7 @@ from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Side
 from twinstar_kit.kernel.records import canonical_json
 from twinstar_kit.session.live import LiveRun, Source, advance
-from twinstar_kit.session.parity import ParityReport
+from twinstar_kit.session.proof import ParityReport
 from twinstar_kit.session.setup import strategy_name
 from twinstar_kit.venues.blotter import OrderRequest
 from twinstar_kit.venues.core import SavedAccount, SavedBatch, VenueBatch, VirtualVenue

@@ -22,8 +22,8 @@ from twinstar_kit.journal.store import JournalReader
 from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.session.accounts import Account, ManualAccount, StrategyAccount, refusal, serve_inbox
-from twinstar_kit.session.paper import open_run, plan_run, source_of
 from twinstar_kit.session.setup import as_broker, as_strategy, prepare, strategy_name
+from twinstar_kit.session.trading import open_run, plan_run, source_of
 from twinstar_kit.settings import parse_speed
 
 if TYPE_CHECKING:
