@@ -1,5 +1,8 @@
 """The page for `panel serve`; run it with `--plugins twinstar_kit.terminal.plugin`, which carries the routes."""
 
+from panel import state
+
 from twinstar_kit.terminal.page import make_page
 
-make_page().servable()
+if state.served:
+    make_page().servable()

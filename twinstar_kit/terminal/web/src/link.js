@@ -14,6 +14,7 @@ export class Link {
     this.waiting = new Map(); // command id -> {resolve}
     this.heard = 0;
     this.alive = true;
+    this.seen = 0; // states taken in so far
     setInterval(() => this.#reflect(), 1000);
   }
 
@@ -54,6 +55,7 @@ export class Link {
       this.waiting.delete(message.command_id);
     } else if (message.type === "state") {
       this.#apply(message);
+      this.seen++;
       this.channel.send({ type: "ack", seq: message.seq });
     } else if (message.type === "error") {
       this.store.toast(message.text, "error");

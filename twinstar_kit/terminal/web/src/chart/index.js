@@ -168,11 +168,11 @@ export class Chart {
     this.lastLine.applyOptions({ price, color: colour, axisLabelColor: colour, axisLabelTextColor: "#ffffff", lineVisible: true, axisLabelVisible: true });
   }
 
-  /** `data-painted` names what is on the screen, two frames after it was drawn. */
+  /** `data-painted` names what is on the screen, once the frame that drew it is done. */
   #markPainted(pyramid) {
     if (!this.window.shown?.n) return;
     const label = `${pyramid.symbol} ${labelOf(pyramid.timeframe)}`;
-    requestAnimationFrame(() => requestAnimationFrame(() => {
+    requestAnimationFrame(() => setTimeout(() => {
       if (this.pyramid !== pyramid) return;
       this.element.dataset.painted = label;
       this.element.dataset.history = pyramid.partial ? "window" : "year";
@@ -213,6 +213,7 @@ export class Chart {
   #watchPointer() {
     let scheduled = false;
     this.chart.subscribeCrosshairMove(({ logical }) => {
+      if (logical === this.hover) return;
       this.hover = logical;
       if (scheduled) return;
       scheduled = true;

@@ -12,7 +12,7 @@ export class MarkersPrimitive {
   constructor(state) {
     this.state = state;
     this.fills = [];
-    this.views = [{ zOrder: () => "top", renderer: () => this }];
+    this.views = [{ zOrder: () => "normal", renderer: () => this }];
   }
 
   setFills(fills) {
