@@ -20,6 +20,7 @@ def this_interpreter(environment: Mapping[str, str]) -> type[Any]:
         "-f",
         "{connection_file}",
         "--HistoryManager.enabled=False",
+        "--IPKernelApp.log_level=ERROR",
     ]
     spec = KernelSpec(argv=command, display_name="TwinStar", language="python", env=dict(environment))
 

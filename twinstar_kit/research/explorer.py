@@ -96,7 +96,7 @@ class Explorer:
         return self._seen[key]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.widget._repr_mimebundle_(**options)
+        return self.widget._repr_mimebundle_(**options) | {"text/plain": repr(self)}
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.values.items())
