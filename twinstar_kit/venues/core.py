@@ -28,7 +28,7 @@ from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.kernel.orders import OrdFlag, OrdType, Reason
+from twinstar_kit.kernel.orders import OrdType, Reason
 from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
 from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, VenueOrder
 from twinstar_kit.venues.stepping import MINUTE_MS, MarketData, Stepper
@@ -364,14 +364,8 @@ class VirtualVenue:
         )  # fmt: skip
         engine.inst["last"][j] = last
         engine.on_quote(j, ts, bid, ask)
-        open_now = engine.orders[: int(engine.state["n_orders"][0])]
-        rows = np.flatnonzero(open_now["order_id"] == order_id)
-        if len(rows):
-            # The quote on arrival is the first market data of every order. The kernel shows it to market and limit
-            # orders only; a stop is marked here, so that its events do not tell whether a dull minute was stepped.
-            open_now["flags"][rows[0]] |= int(OrdFlag.SEEN)
-            if request.time_in_force in ("IOC", "FOK"):
-                engine.cancel(ts, order_id)
+        if request.time_in_force in ("IOC", "FOK") and order_id in engine.open_orders()["order_id"]:
+            engine.cancel(ts, order_id)
         return order_id
 
     def _commit_events(self, events: Events) -> None:
