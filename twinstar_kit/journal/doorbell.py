@@ -15,6 +15,7 @@ from typing import Any, Self
 from twinstar_kit.journal.errors import JournalError
 
 HOST = "127.0.0.1"
+HELLO = "hello"
 LINE_LIMIT = 512
 BACKLOG_LIMIT = 1 << 16
 """A client that leaves this many bytes unread is cut off; it finds the journal where it was."""
@@ -97,6 +98,9 @@ class Doorbell:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._clients[client] = b""
         self._selector.register(client, selectors.EVENT_READ)
+        # from here on it is told everything: what was told before it must look for itself, now
+        self._unsent[client] = HELLO.encode() + b"\n"
+        self._flush(client)
 
     def _read(self, client: socket.socket) -> set[str]:
         try:
@@ -160,7 +164,10 @@ class Ringer:
         self._socket.sendall(account.encode("ascii") + b"\n")
 
     def listen(self, timeout_s: float) -> list[str]:
-        """The lines that were told since the last call, after at least one came; TimeoutError when none did."""
+        """The lines that were told since the last call, after at least one came; TimeoutError when none did.
+
+        The first is HELLO: what was committed after it is told, what came before it must be looked for.
+        """
         ends = time.monotonic() + timeout_s
         while b"\n" not in self._rest:
             left = ends - time.monotonic()

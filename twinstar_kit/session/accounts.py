@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from twinstar_kit.feeds.clock import Clock, ManualClock
 from twinstar_kit.journal.errors import JournalDamaged, JournalError
@@ -186,6 +187,7 @@ class ManualAccount:
         failure = self.venue.failure
         return {
             "name": self.folder.name, "strategy": None, "symbol": None, "journal": str(self._sink.path),
+            "stops": triggers(self.venue.engine.open_orders()),
             "status": "running" if failure is None else f"read-only: {failure}",
         }  # fmt: skip
 
@@ -255,6 +257,7 @@ class StrategyAccount:
         return {
             "name": self.folder.name, "strategy": strategy_name(strategy), "params": strategy.params(),
             "symbol": self.run.setup.instrument.symbol, "journal": str(self._journal.path),
+            "stops": triggers(self.run.setup.engine.open_orders()),
             # a trailing stop moves with every bar and leaves no record of it
             "stops": {str(o["order_id"]): int(o["stop_px"]) for o in self.run.setup.engine.open_orders()},
             "status": f"failed: {self.failure}" if self.failure else "finished" if self.finished else "running",
@@ -267,6 +270,11 @@ class StrategyAccount:
                 self.run.commit_waiting()
         finally:
             self._release()
+
+
+def triggers(orders: npt.NDArray[np.void]) -> dict[str, int]:
+    """Where open stops fire now, in price units by order id: a trailing one moves without an event."""
+    return {str(o["order_id"]): int(o["stop_px"]) for o in orders if o["stop_px"] > 0}
 
 
 def refusal(error: TwinStarError) -> dict[str, Any]:

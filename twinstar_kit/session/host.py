@@ -201,7 +201,7 @@ class Host:
                 rung |= {SessionFolder.BELL, *self.accounts}  # a ring that was lost delays a command so long, not for ever
             self.attend(rung)
             self._tell()
-            if due or SessionFolder.BELL in rung:
+            if due:
                 beat = time.monotonic()
                 self.publish()
             rung = self.bell.wait(self._patience_s())
@@ -238,7 +238,9 @@ class Host:
         if SessionFolder.BELL in rung:
             for command in self.control.waiting():
                 stale = wall - command.sent_ms > STALE_MS
-                self.control.answer(command.command_id, self._too_late() if stale else self._order(command.body))
+                answer = self._too_late() if stale else self._order(command.body)
+                self.publish()  # whoever hears the answer reads the new description
+                self.control.answer(command.command_id, answer)
                 self.bell.tell(f"answer {SessionFolder.BELL} {command.command_id}")
 
     def _too_late(self) -> dict[str, Any]:
