@@ -189,6 +189,6 @@ def test_it_says_what_it_is():
     assert "PAPER" in repr(ex)
     ex.create_order(SYMBOL, "limit", "buy", 0.001, last(ex) * 0.9)
     html = ex._repr_html_()
-    for words in ("SIMULATED market (simulated:3), PAPER money", "USDT", "100,000", "limit"):
+    for words in ("SIMULATED market (simulated:3), PAPER money", "USDT", "10,000", "limit"):
         assert words in html
     assert abs(VirtualExchange().milliseconds() - SystemClock().milliseconds()) < 60_000
