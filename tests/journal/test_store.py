@@ -120,6 +120,15 @@ def test_nothing_follows_the_end_of_a_run(tmp_path: Path):
         journal.commit(batch(2))
 
 
+def test_a_run_that_has_ended_is_one_plain_file(tmp_path: Path):
+    with filled(tmp_path / "j.db", 1) as journal:
+        journal.commit(Batch(final=True))
+    with JournalReader(tmp_path / "j.db") as reader:
+        assert reader.verify().batch == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["j.db", "j.witness"]
+    Journal.open(tmp_path / "j.db").close()
+
+
 def test_nothing_is_overwritten(tmp_path: Path):
     filled(tmp_path / "j.db", 2).close()
     with pytest.raises(JournalError, match="exists; nothing is overwritten"):

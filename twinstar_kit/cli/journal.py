@@ -42,13 +42,12 @@ def verify(file: File, json: options.Json = False) -> None:
     Examples:
       twinstar journal verify account.db
     """
-    from dataclasses import asdict
-
     from twinstar_kit.journal import JournalDamaged, JournalReader
 
     try:
         with JournalReader(file) as journal:
-            report = {"ok": True, **asdict(journal.verify())}
+            seal = journal.verify()
+        report = {"ok": True, "batches": seal.batch, "events": seal.seq, "chain": seal.chain.hex()}
     except JournalDamaged as error:
         report = {"ok": False, "fault": str(error)}
     if json:

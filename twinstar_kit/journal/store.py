@@ -240,6 +240,7 @@ class Journal(JournalReader):
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
         self._failed: str | None = None
+        self._final = False
         if path.is_file() and not witness_path(path).is_file():
             raise JournalDamaged(
                 f"{witness_path(path)} is missing: without it a lost tail cannot be noticed; restore it beside the journal"
@@ -346,10 +347,15 @@ class Journal(JournalReader):
         return self._seal
 
     def close(self) -> None:
-        """Fold the log into the file, close it and let others write it; a second call does nothing."""
+        """Fold the log into the file, close it and let others write it; a second call does nothing.
+
+        A run that has ended becomes one plain file, which can be read from a folder that cannot be written.
+        """
         if self._db is not None and not self._failed:
             with suppress(apsw.Error):  # a reader is looking: what is in the log stays there, as durable as before
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                if self._final:
+                    self._db.pragma("journal_mode", "delete")
         super().close()
         self._witness.close()
 

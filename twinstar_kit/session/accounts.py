@@ -258,8 +258,6 @@ class StrategyAccount:
             "name": self.folder.name, "strategy": strategy_name(strategy), "params": strategy.params(),
             "symbol": self.run.setup.instrument.symbol, "journal": str(self._journal.path),
             "stops": triggers(self.run.setup.engine.open_orders()),
-            # a trailing stop moves with every bar and leaves no record of it
-            "stops": {str(o["order_id"]): int(o["stop_px"]) for o in self.run.setup.engine.open_orders()},
             "status": f"failed: {self.failure}" if self.failure else "finished" if self.finished else "running",
         }  # fmt: skip
 
