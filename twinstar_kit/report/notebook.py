@@ -26,14 +26,16 @@ LOADER = """<script>(function () {
 })();</script>
 <span style="color: #8b95a3">Figures are drawn by BokehJS %s, kept in this notebook.</span>"""
 
-FIGURE = """<div class="twinstar-figure" style="min-height: %dpx; background: %s"></div>
+FIGURE = """<div class="twinstar-figure" style="min-height: %dpx; background: %s; color: #8b95a3; padding: 0">Run this notebook, or trust it, to see the figure.</div>
 <script>(function () {
   const target = document.currentScript.previousElementSibling;
   const item = %s;
   let tries = 0;
   (function draw() {
-    if (window.Bokeh && window.Bokeh.embed) window.Bokeh.embed.embed_item(item, target);
-    else if (++tries < 200) setTimeout(draw, 50);
+    if (window.Bokeh && window.Bokeh.embed) {
+      target.textContent = "";
+      window.Bokeh.embed.embed_item(item, target);
+    } else if (++tries < 200) setTimeout(draw, 50);
     else target.textContent = "Run the first cell: it loads the script that draws figures.";
   })();
 })();</script>"""
