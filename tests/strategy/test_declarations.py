@@ -169,7 +169,7 @@ def test_a_class_from_a_notebook_cell_names_the_cell():
     name = "/tmp/ipykernel_4711/1234567.py"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     with pytest.raises(StrategyError, match=rf"^this cell, line {LINE}: the context has no 'bye'"):
-        exec(compile(source, name, "exec"), {"__name__": "__main__"})
+        exec(compile(source, name, "exec"), {"__name__": "__main__"})  # noqa: S102 - what a kernel does
 
 
 def test_indicators_are_checked_like_strategies(tmp_path: Path):

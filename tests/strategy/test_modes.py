@@ -12,10 +12,14 @@ import pytest
 from strategy.walks import as_bars, play, walk
 
 from twinstar_kit.kernel.bars import Bars
+from twinstar_kit.kernel.context import new_context
+from twinstar_kit.kernel.engine import Engine
+from twinstar_kit.kernel.models import Broker
 from twinstar_kit.strategy import (
     Array,
     Indicator,
     Param,
+    Runner,
     Strategy,
     StrategyError,
     StrategyFailed,
@@ -218,10 +222,6 @@ def test_state_is_readable_after_a_compiled_run(bars: Bars):
 def test_bars_one_at_a_time_are_the_same_run(bars: Bars):
     whole, steps = make_runner(Everything(), "compiled"), make_runner(Everything(), "compiled")
     expected = play(whole, bars, until=3_000)
-    from twinstar_kit.kernel.context import new_context
-    from twinstar_kit.kernel.engine import Engine
-    from twinstar_kit.kernel.models import Broker
-
     engine, ctx, events = Engine([bars.instrument], Broker(), {"USDT": 10_000}), new_context(), []
     one = np.zeros(1, np.int64)
     for i in range(3_000):
@@ -306,27 +306,22 @@ class Roots(Fails):
 def test_an_exception_names_the_bar_and_the_line_in_both_modes(
     mode: str, cls: type[Strategy], bar: int, what: str, line: str, bars: Bars
 ):
-    for at_once in (True, False):
+    for runs in (whole_run, bar_by_bar):
         runner = make_runner(cls(), mode)  # type: ignore[arg-type]
         with pytest.raises(StrategyFailed) as caught:
-            if at_once:
-                play(runner, bars)
-            else:
-                for n in range(len(bars)):
-                    play_one(runner, bars, n)
+            runs(runner, bars)
         assert caught.value.bar == bar
         assert caught.value.place is not None
         assert caught.value.place.text == line
         assert what in str(caught.value)
 
 
-def play_one(runner, bars: Bars, n: int) -> None:
-    """One live step, on an engine that lives as long as the runner."""
-    from twinstar_kit.kernel.context import new_context
-    from twinstar_kit.kernel.engine import Engine
-    from twinstar_kit.kernel.models import Broker
+def whole_run(runner: Runner, bars: Bars) -> None:
+    play(runner, bars)
 
-    if not hasattr(runner, "desk"):
-        runner.desk = Engine([bars.instrument], Broker(), {"USDT": 10_000}), new_context()
-    engine, ctx = runner.desk
-    runner.run(bars.rows, n, n + 1, ctx, engine.arrays, np.zeros(len(bars), np.int64))
+
+def bar_by_bar(runner: Runner, bars: Bars) -> None:
+    engine, ctx = Engine([bars.instrument], Broker(), {"USDT": 10_000}), new_context()
+    equity = np.zeros(len(bars), np.int64)
+    for i in range(len(bars)):
+        runner.run(bars.rows, i, i + 1, ctx, engine.arrays, equity)

@@ -83,6 +83,7 @@ class Component:
     declared: ClassVar[Declaration] = Declaration()
     _stores: ClassVar[dict[str, Any]] = {}
     _layout: ClassVar[Any] = None
+    _analysis: ClassVar[Any] = None
 
     def __init_subclass__(cls, *, base: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)

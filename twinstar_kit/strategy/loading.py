@@ -46,7 +46,7 @@ def load(name: str) -> type[Strategy]:
     if not path.endswith(".py"):
         known = _names()
         raise UnknownStrategy(
-            f"there is no strategy {name!r}{suggestion(name, known) or ';'} The starter kit has {', '.join(known)}; "
+            f"there is no strategy {name!r}{suggestion(name, known) or '.'} The starter kit has {', '.join(known)}; "
             "name your own as path/to/file.py:ClassName"
         )
     module = _module_of(Path(path).expanduser())
@@ -58,7 +58,7 @@ def load(name: str) -> type[Strategy]:
     if class_name:
         what = "is no strategy (no subclass of Strategy)" if hasattr(module, class_name) else "is not defined"
         raise UnknownStrategy(
-            f"{path}: {class_name!r} {what}{suggestion(class_name, found)} It has {', '.join(found)}"
+            f"{path}: {class_name!r} {what}{suggestion(class_name, found) or '.'} It has {', '.join(found)}"
         )
     if len(found) > 1:
         raise UnknownStrategy(f"{path} defines {', '.join(found)}; say which, as {path}:{next(iter(found))}")
@@ -105,16 +105,16 @@ def _module_of(path: Path) -> ModuleType:
         raise StrategyError(error.rule, _line_of(path, error)) from None
     except SyntaxError as error:
         raise UnknownStrategy(
-            f"{error.filename}, line {error.lineno}: {error.msg}  [{(error.text or '').strip()}]"
+            f"{error.filename or path}, line {error.lineno or 1}: {error.msg}  [{(error.text or '').strip()}]"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnknownStrategy(_cannot_run(path, error)) from error
     finally:
         sys.path.remove(str(path.parent))
     return module
 
 
-def _line_of(path: Path, error: Exception) -> Place:
+def _line_of(path: Path, error: BaseException) -> Place:
     """The line of the user's file at which it failed."""
     trace, line = error.__traceback__, 0
     while trace is not None:
@@ -124,7 +124,7 @@ def _line_of(path: Path, error: Exception) -> Place:
     return Place(str(path), line, linecache.getline(str(path), line).strip())
 
 
-def _cannot_run(path: Path, error: Exception) -> str:
+def _cannot_run(path: Path, error: BaseException) -> str:
     place = _line_of(path, error)
     shown = str(error).splitlines()[0] if str(error) else "no message"
     return f"{place}: {type(error).__name__}: {shown}  [{place.text}]"

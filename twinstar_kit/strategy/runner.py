@@ -88,14 +88,17 @@ class Runner:
 
 
 class CompiledRunner(Runner):
-    """Runs the generated module; the state lives in a buffer of words."""
+    """Runs the generated module; the state lives in a buffer of words.
+
+    `module` is the generated module's name, `cached` says whether its machine code was on disk already.
+    """
 
     mode = "compiled"
 
     def __init__(self, strategy: Strategy, announce: Announce | None = None) -> None:
         built = build(type(strategy), announce)
         super().__init__(strategy)
-        self.cached = built.cached
+        self.cached, self.module = built.cached, built.name
         self._run = built.run
         self._buffer = self._packer.pack()
         self._before = self._buffer.copy()

@@ -8,7 +8,8 @@ is never an error. What was learnt (`Analysis.kinds`, `.reached`) is what the ge
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -37,7 +38,17 @@ def check_class(cls: type[Component]) -> None:
 
 
 def analyse(cls: type[Component]) -> Analysis:
-    """Check a class and return what was learnt about it."""
+    """Check a class and return what was learnt about it.
+
+    The answer is kept with the class until something outside that the methods use is no longer the same.
+    """
+    known: Analysis | None = vars(cls).get("_analysis")
+    if known is None or not known.current():
+        known = cls._analysis = _analyse(cls)
+    return known
+
+
+def _analyse(cls: type[Component]) -> Analysis:
     analysis = Analysis(cls)
     entry = "on_bar" if issubclass(cls, Strategy) else "update"
     function = getattr(cls, entry, None)
@@ -79,7 +90,7 @@ class Analysis:
 
     `kinds` maps expression nodes to what they may be. `reached` holds every method that a bar can lead to, `supers`
     those it leads to through `super()` (class of the object, class of the method, name), `helpers` every other
-    function; `opaque` tells of methods without source, `mixed` of names that are now of one kind, now of another.
+    function; `memo` keeps what others derive from all this; `opaque` tells of methods without source, `mixed` of names that are now of one kind, now of another.
     """
 
     def __init__(self, cls: type[Component]) -> None:
@@ -90,8 +101,20 @@ class Analysis:
         self.helpers: dict[FunctionType, Function] = {}
         self.opaque: list[NotCompilable] = []
         self.mixed: dict[tuple[Function, str], tuple[Kind, Kind]] = {}
+        self.memo: dict[str, Any] = {}
+        self._outside: list[tuple[Callable[[str], Any], str, Any]] = []
         self._results: dict[Any, Kind | None] = {}
         self._depth = 0
+
+    def outside(self, look: Callable[[str], Any], name: str) -> Any:
+        """The value of a name from outside the methods, noted as something that what was learnt depends on."""
+        value = look(name)
+        self._outside.append((look, name, value))
+        return value
+
+    def current(self) -> bool:
+        """Whether everything outside is still what it was."""
+        return all(look(name) is value for look, name, value in self._outside)
 
     def enter(self, cls: type[Component], name: str, inputs: tuple[str, ...] = ()) -> None:
         """Evaluate the method that the loop calls, with what the loop gives it."""
@@ -138,6 +161,7 @@ class Analysis:
 
     def method(self, cls: type[Component], name: str) -> Function | None:
         """The source of a method, noted as reached; None when there is no source."""
+        self.outside(partial(getattr, cls), name)
         if (cls, name) not in self.reached:
             try:
                 self.reached[cls, name] = find(getattr(cls, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 import threading
 import time
@@ -19,6 +20,7 @@ from twinstar_kit.kernel.orders import order_t
 from twinstar_kit.kernel.records import event_t
 from twinstar_kit.kernel.tables import instrument_t, state_t
 from twinstar_kit.strategy.compiler import modules
+from twinstar_kit.strategy.compiler.analysis import analyse
 from twinstar_kit.strategy.compiler.generate import Generated, generate
 from twinstar_kit.strategy.component import Component
 from twinstar_kit.strategy.errors import NotCompilable, Place, StrategyError
@@ -48,6 +50,14 @@ def build(cls: type[Component], announce: Announce | None = None) -> Compiled:
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise NotCompilable("compiling is switched off by NUMBA_DISABLE_JIT")
+    memo = analyse(cls).memo
+    if "compiled" not in memo:
+        memo["compiled"] = _build(cls, announce)
+    known: Compiled = memo["compiled"]
+    return known
+
+
+def _build(cls: type[Component], announce: Announce | None) -> Compiled:
     began = time.perf_counter()
     generated = generate(cls)
     name = modules.module_name(cls.__name__, generated.text)
@@ -59,11 +69,27 @@ def build(cls: type[Component], announce: Announce | None = None) -> Compiled:
             if not cached:
                 (announce or log.info)(f"compiling {cls.__name__}, once, about 5 s")
             try:
-                module.run.compile(_signature())
+                cached = _compile(module.run, name) if cached else _compile_anew(module.run)
             except NumbaError as error:
                 raise _explained(error, generated, name) from None
         entry = module.run.overloads[module.run.signatures[0]].entry_point
     return Compiled(entry, name, cached, time.perf_counter() - began)
+
+
+def _compile(run: Any, name: str) -> bool:
+    """Load the machine code; make it anew if what is on disk cannot be read. Returns whether it was there."""
+    try:
+        run.compile(_signature())
+    except (EOFError, pickle.UnpicklingError, AttributeError, ValueError, IndexError, KeyError) as damaged:
+        log.warning("the compiled code of %s cannot be read (%s); making it anew", name, damaged)
+        modules.discard(name)
+        return _compile_anew(run)
+    return True
+
+
+def _compile_anew(run: Any) -> bool:
+    run.compile(_signature())
+    return False
 
 
 def _signature() -> Any:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 
 from twinstar_kit.kernel.records import canonical_json
-from twinstar_kit.strategy.compiler.analysis import analyse, methods_of
+from twinstar_kit.strategy.compiler.analysis import Analysis, analyse, methods_of
 from twinstar_kit.strategy.compiler.source import Function, find
 from twinstar_kit.strategy.compiler.subset import is_simple
 from twinstar_kit.strategy.component import Component
@@ -22,6 +22,13 @@ def source_hash(cls: type[Component]) -> str:
     interpreted strategy calls, or a model it holds, is not covered.
     """
     analysis = analyse(cls)
+    if "source_hash" not in analysis.memo:
+        analysis.memo["source_hash"] = _hash(cls, analysis)
+    known: str = analysis.memo["source_hash"]
+    return known
+
+
+def _hash(cls: type[Component], analysis: Analysis) -> str:
     described: list[object] = []
     for part in sorted(_components(cls), key=lambda part: part.__name__):
         described.append([part.__name__, _declarations(part), sorted(_methods(part))])

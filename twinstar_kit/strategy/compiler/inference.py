@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ class Body:
     def of_Name(self, node: ast.Name) -> Kind:
         if node.id in self.function.local_names:
             return self.locals.get(node.id, UNKNOWN)
-        value = self.function.lookup(node.id)
+        value = self.analysis.outside(self.function.lookup, node.id)
         if value is MISSING:
             owner = self.owner
             if owner is not None and (node.id in owner.declared.names() or hasattr(owner, node.id)):
@@ -236,7 +237,7 @@ class Body:
             return Kind("array", declared.arrays[name].type)
         if name in declared.parts:
             return Kind("part", type(declared.parts[name]))
-        value = inspect.getattr_static(cls, name, MISSING)
+        value = self.analysis.outside(partial(_attribute_of, cls), name)
         if value is MISSING:
             known = [n for n in [*declared.names(), *dir(cls)] if not n.startswith("_")]
             self.fail(f"{cls.__name__} declares no {name!r}{suggestion(name, known)}", node)
@@ -277,7 +278,7 @@ class Body:
                 node,
             )
             return UNKNOWN
-        return of_value(getattr(holder.of, node.attr))
+        return of_value(self.analysis.outside(partial(getattr, holder.of), node.attr))
 
     def of_Subscript(self, node: ast.Subscript) -> Kind:
         holder, at = self.kind(node.value), self.kind(node.slice)
@@ -465,6 +466,10 @@ def super_call(
             f"no class above {defined.__name__} has a method {func.attr!r}", function.place(node)
         )
     return above, func.attr
+
+
+def _attribute_of(cls: type, name: str) -> Any:
+    return inspect.getattr_static(cls, name, MISSING)
 
 
 def _call_name(kind: Kind) -> str:

@@ -85,7 +85,7 @@ def load(name: str, text: str) -> ModuleType:
     """Import the module `name`, written to the cache folder first if it is not there."""
     here = folder()
     path = here / f"{name}.py"
-    if not path.exists():
+    if not _holds(path, text):
         _write(path, text)
         _prune(here)
     package = sys.modules.get(PACKAGE)
@@ -97,6 +97,23 @@ def load(name: str, text: str) -> ModuleType:
         package.__path__ = [str(here)]
     importlib.invalidate_caches()
     return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def discard(name: str) -> None:
+    """Forget the machine code of a module: what a power cut left of it cannot be read."""
+    for path in machine_code().glob(f"**/{name}.run-*"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return True
+        path.unlink()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return False
 
 
 def _write(path: Path, text: str) -> None:

@@ -22,6 +22,8 @@ MISSING = object()
 LATER = object()
 """What `Function.lookup` gives for a name that its file defines further down, or a closure not filled yet."""
 
+_KEPT = "_twinstar_source"
+
 _STANDARD = tuple(
     str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
@@ -99,10 +101,18 @@ class Function:
 
 
 def find(function: Callable[..., Any]) -> Function:
-    """The source of a Python function; NotCompilable when it cannot be had."""
+    """The source of a Python function, as it was when first asked for; NotCompilable when it cannot be had."""
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, FunctionType):
         raise NotCompilable(f"{getattr(function, '__name__', function)!r} is not a Python function")
+    # kept on the function itself: it lives as long, and an edit of the file after this does not confuse it
+    known: Function | None = plain.__dict__.get(_KEPT)
+    if known is None:
+        known = plain.__dict__[_KEPT] = _read(plain)
+    return known
+
+
+def _read(plain: FunctionType) -> Function:
     code = plain.__code__
     module = plain.__globals__.get("__name__", "")
     linecache.checkcache(code.co_filename)
