@@ -83,7 +83,9 @@ def tearsheet(
             _formulas(),
         )
     )
-    scripts = Resources(mode="inline", components=["bokeh"]).render()
+    # `render()` would add the files of Panel's components where Panel has been imported
+    raw = Resources(mode="inline", components=["bokeh"]).js_raw
+    scripts = "".join(f"<script>\n{code}\n</script>" for code in raw)
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{CSS}</style>{scripts}'
     return (
         f'<!doctype html><html lang="en"><head>{head}</head><body><main>{body}</main>{script}</body></html>'
