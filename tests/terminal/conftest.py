@@ -50,12 +50,12 @@ def backend(market: Feed, clock: HeldClock) -> VenueBackend:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[VenueBackend], TerminalServer]]:
+def serve() -> Iterator[Callable[..., TerminalServer]]:
     """Starts terminals, and stops them at the end of the test."""
     running: list[TerminalServer] = []
 
-    def start(backend: VenueBackend) -> TerminalServer:
-        running.append(TerminalServer(backend).start())
+    def start(backend: VenueBackend, port: int = 0) -> TerminalServer:
+        running.append(TerminalServer(backend, port).start())
         return running[-1]
 
     yield start

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from terminal.conftest import NOON_MS, visit
-from terminal.venue_backend import HeldClock
+from terminal.venue_backend import HeldClock, VenueBackend
 
 from twinstar_kit.feeds.base import Feed
 from twinstar_kit.terminal import TerminalServer
@@ -132,6 +133,32 @@ def test_switching_the_symbol(open_page: Page, market: Feed):
     expect(open_page.get_by_test_id("last-price")).to_have_text(f"{last:,.0f}")
     expect(open_page.get_by_test_id("buy")).to_have_text("Buy ETH")
     expect(open_page.get_by_test_id("available-quote")).to_have_text("10,000,000 KRW")
+
+
+def test_the_address_names_the_symbol(page: Page, terminal: TerminalServer):
+    page.goto(f"{terminal.url}#XRP/USDT")
+    expect(page.get_by_test_id("symbol")).to_have_text("XRP/USDT")
+    page.goto(f"{terminal.url}#NONE/SUCH")
+    page.reload()
+    expect(page.get_by_test_id("symbol")).to_have_text("BTC/USDT")
+
+
+def test_the_page_comes_back_when_the_server_does(
+    page: Page, backend: VenueBackend, serve: Callable[..., TerminalServer]
+):
+    first = serve(backend)
+    visit(page, first)
+    page.get_by_test_id("watchlist").get_by_text("SOL/USDT").click()
+    expect(page.get_by_test_id("chart")).to_have_attribute("data-symbol", "SOL/USDT")
+    expect(page.get_by_test_id("chart")).to_have_attribute("data-history", "year")
+    first.stop()
+    expect(page.get_by_test_id("link")).to_have_attribute("data-state", "stale")
+    expect(page.get_by_test_id("toast-error")).to_contain_text(
+        "The connection to the terminal's server was lost"
+    )
+    serve(backend, first.port)
+    expect(page.get_by_test_id("link")).to_have_attribute("data-state", "live")
+    expect(page.get_by_test_id("chart")).to_have_attribute("data-painted", "SOL/USDT 1m")
 
 
 def test_the_list_is_searched_filtered_and_sorted(open_page: Page, market: Feed):

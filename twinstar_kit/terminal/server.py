@@ -58,9 +58,17 @@ class TerminalServer:
         finally:
             self._ready.set()
             if self._server is not None:
-                self._server.stop()
+                self._hang_up(loop)
             self.hub.close()
             current.use(None)
+
+    def _hang_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop listening and close the pages' sockets, so that they know at once."""
+        for connection in list(self._server._tornado._clients):
+            connection._socket.close(code=1001, reason="the terminal's server ends")
+        self._server.stop()
+        loop.run_until_complete(self._server._http.close_all_connections())
+        loop.close()
 
     def start(self) -> TerminalServer:
         """Serve in the background; returns once the port is open."""
@@ -73,7 +81,7 @@ class TerminalServer:
 
     def stop(self) -> None:
         """Stop serving; the session goes on."""
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
             self._thread.join(timeout=15)

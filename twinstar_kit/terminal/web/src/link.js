@@ -4,6 +4,7 @@
 // is slow, or asleep in a background tab, misses intermediate prices but never piles up messages.
 
 const SILENT_MS = 5000;
+const RETRY_MS = 2000;
 const TICKER_FIELDS = ["last", "open", "high", "low", "volume", "turnover"];
 
 export class Link {
@@ -23,6 +24,7 @@ export class Link {
     channel.onMessage((message) => this.#receive(JSON.parse(message.json)));
     this.send({ type: "ready", symbol: this.store.symbol });
     for (const message of this.unsent.splice(0)) channel.send(message);
+    for (const document of window.Bokeh.documents) document.on_event("connection_lost", () => this.#lost());
   }
 
   send(message) {
@@ -45,6 +47,19 @@ export class Link {
       this.waiting.set(id, resolve);
       this.send({ ...message, command_id: id });
     });
+  }
+
+  /** The socket closed: the server ended, or the machine slept. Load the page anew once the server answers again. */
+  #lost() {
+    if (this.gone) return;
+    this.gone = true;
+    this.heard = -Infinity;
+    this.#reflect();
+    this.store.toast("The connection to the terminal's server was lost; the page comes back when the server does.", "error");
+    setInterval(async () => {
+      const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+      if (answer?.ok) location.reload();
+    }, RETRY_MS);
   }
 
   #receive(message) {

@@ -30,7 +30,10 @@ mountDock(store, link);
 
 store.on("symbol", () => link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }));
 store.on("resync", () => link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }));
-store.select(boot.symbol);
+// the symbol stands in the address: it survives a reload, and a window can be opened on it
+store.on("symbol", () => history.replaceState(null, "", `#${store.symbol}`));
+const wanted = decodeURIComponent(location.hash.slice(1));
+store.select(store.instruments.has(wanted) ? wanted : boot.symbol);
 setText(byId("mode"), boot.mode);
 
 // Panel's bridge component calls `connect` once its document is live; the rest is for the console and measurements.

@@ -22,7 +22,9 @@ export function decodeBars(buffer, spare = 0) {
 
 /** Fetch and decode; throws with the server's own words when it refuses. */
 export async function fetchBars(url, spare = 0) {
-  const response = await fetch(url);
+  const response = await fetch(url).catch(() => {
+    throw new Error("the bars could not be loaded: the terminal's server does not answer");
+  });
   if (!response.ok) throw new Error((await response.text()) || `bars: HTTP ${response.status}`);
   return decodeBars(await response.arrayBuffer(), spare);
 }
