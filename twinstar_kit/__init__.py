@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twinstar_kit.feeds import SimulatedMarket, load_bars
     from twinstar_kit.session.history import backtest
-    from twinstar_kit.session.trading import paper
     from twinstar_kit.session.proof import parity
+    from twinstar_kit.session.trading import paper
     from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
     from twinstar_kit.venues import VirtualExchange
 
