@@ -113,10 +113,10 @@ def _control(spec: ParamSpec) -> Any:
     }  # fmt: skip
     if spec.type is bool:
         return widgets.Checkbox(value=spec.default, description=spec.name, tooltip=spec.help)
-    low = spec.low if spec.low is not None else 0
-    # a range that reaches far beyond the default makes a slider that nobody can aim with; the number box goes there
-    far = spec.high is None or spec.high > 20 * abs(spec.default or 1)
-    high = 8 * abs(spec.default or 1) if far else spec.high
+    low = float(spec.low if spec.low is not None else 0)
+    # a range that reaches far beyond the default makes a slider that nobody can aim with
+    near = 8 * abs(float(spec.default) or 1.0)
+    high = near if spec.high is None or spec.high > 2.5 * near else float(spec.high)
     if spec.type is int:
         return widgets.IntSlider(min=int(low), max=int(high), step=int(spec.step or 1), **common)
     return widgets.FloatSlider(
