@@ -53,8 +53,25 @@ def test_its_make_targets_exist(readme: str, repository: Path):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/index.md", "docs/kernel.md"])
-def test_links_lead_to_files(repository: Path, document: str):
-    place = repository / document
-    for link in re.findall(r"\]\(([^)#]+)\)", place.read_text()):
-        assert (place.parent / link).exists(), f"{document} links to {link}"
+DOCUMENTS = sorted(Path(__file__).parent.parent.glob("docs/*.md"))
+
+
+@pytest.mark.parametrize(
+    "document", [Path(__file__).parent.parent / "README.md", *DOCUMENTS], ids=lambda path: path.name
+)
+def test_links_lead_to_files(document: Path):
+    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert link.startswith("https://") or (document.parent / link).exists(), link
+
+
+def test_the_index_leads_to_every_page(repository: Path):
+    words = (repository / "docs" / "index.md").read_text()
+    assert not [page.name for page in DOCUMENTS if page.name != "index.md" and f"({page.name})" not in words]
+
+
+def test_the_index_names_every_package(repository: Path):
+    words = (repository / "docs" / "index.md").read_text()
+    packages = [
+        place.name for place in (repository / "twinstar_kit").iterdir() if (place / "__init__.py").exists()
+    ]
+    assert not [name for name in packages if f"| `{name}` |" not in words]

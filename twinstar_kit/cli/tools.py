@@ -50,6 +50,10 @@ def terminal(
 
 
 def lab(
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- MORE", help="Further options of JupyterLab, behind `--`."),
+    ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", help="Port on this machine.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
     home: options.Home = None,
@@ -60,12 +64,14 @@ def lab(
     Examples:
       twinstar lab
       twinstar lab --no-browser --port 8890
+      twinstar lab -- --allow-root
     """
     import subprocess
     import sys
 
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={_notebooks()}", f"--port={port}"]
-    raise typer.Exit(subprocess.call(command if browser else [*command, "--no-browser"]))
+    command += [*([] if browser else ["--no-browser"]), *(more or [])]
+    raise typer.Exit(subprocess.call(command))
 
 
 def _notebooks() -> Path:
