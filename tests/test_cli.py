@@ -57,7 +57,7 @@ def test_the_list_of_commands_names_them_all():
         assert re.search(rf"^  {path[0]} ", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["cli.md", "settings.md"])
+@pytest.mark.parametrize("name", ["cli.md", "metrics.md", "settings.md"])
 def test_the_written_reference_is_what_the_code_says(repository: Path, name: str):
     assert (repository / "docs" / name).read_text() == pages()[name], "run `make docs`"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -184,7 +185,9 @@ def test_names_of_the_contract_are_there_and_documented() -> None:
     contract = """total_return cagr volatility sharpe sortino calmar max_drawdown max_drawdown_days win_rate
         profit_factor expectancy sqn exposure trades avg_trade best_trade worst_trade var_95 cvar_95 omega"""
     for name in contract.split():
-        assert len(METRICS[name]) > 10
+        formula, _, source = METRICS[name].rpartition(" (")
+        assert formula
+        assert re.search(r"(19|20)\d\d\)$", source), f"{name} names no source"
 
 
 def test_open_trades_are_counted_apart() -> None:

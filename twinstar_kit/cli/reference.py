@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and docs/settings.md from the code itself, so that the two cannot disagree (`make docs`)."""
+"""Writes docs/cli.md, docs/metrics.md and docs/settings.md from the code itself, so that the two cannot disagree (`make docs`)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ def pages() -> dict[str, str]:
     """The generated pages by file name.
 
     >>> sorted(pages())
-    ['cli.md', 'settings.md']
+    ['cli.md', 'metrics.md', 'settings.md']
     """
-    return {"cli.md": commands_page(), "settings.md": settings_page()}
+    from twinstar_kit.report.metrics import metrics_page
+
+    return {"cli.md": commands_page(), "metrics.md": metrics_page(), "settings.md": settings_page()}
 
 
 def settings_page() -> str:

@@ -71,7 +71,7 @@ class Digest:
 
     def update(self, events: npt.NDArray[np.void]) -> None:
         """Take in records in journal order."""
-        self._hash.update(np.ascontiguousarray(events, event_t).view(np.uint8))
+        self._hash.update(np.ascontiguousarray(events, event_t).view(np.uint8).data)
 
     def hexdigest(self, data_digest: str, bars: int) -> str:
         """The digest so far, closed with what was consumed."""

@@ -15,32 +15,55 @@ PERIODS = 365
 """Periods a year: crypto trades every day, so volatility and growth are annualised by 365 daily returns."""
 
 METRICS: dict[str, str] = {
-    "total_return": "E_end / E_start - 1",
-    "cagr": "(E_end / E_start) ** (365 / days) - 1: compound annual growth; days = calendar days touched",
-    "volatility": "std(r, ddof=1) * sqrt(365)",
+    "total_return": "E_end / E_start - 1 (holding period return; Bodie, Kane and Marcus 1989)",
+    "cagr": "(E_end / E_start) ** (365 / days) - 1, compound annual growth (Bacon 2008)",
+    "volatility": "std(r, ddof=1) * sqrt(365) (Markowitz 1952; scaled by time as in Bacon 2008)",
     "sharpe": "mean(r) / std(r, ddof=1) * sqrt(365), no risk-free rate (Sharpe 1994)",
     "sortino": "mean(r) / sqrt(mean(min(r, 0) ** 2)) * sqrt(365), target 0 (Sortino and Price 1994)",
     "calmar": "cagr / |max_drawdown| (Young 1991)",
-    "max_drawdown": "min(E_d / max(E_start, E_1..E_d) - 1), a number <= 0 (Magdon-Ismail and Atiya 2004)",
-    "max_drawdown_days": "most days in a row below an earlier peak of daily equity",
-    "win_rate": "closed trades with pnl > 0 / closed trades",
+    "max_drawdown": "min over d of E_d / max(E_start, E_1 .. E_d) - 1, a number <= 0 (Magdon-Ismail and Atiya 2004)",
+    "max_drawdown_days": "most days in a row below an earlier peak of daily equity (Bacon 2008)",
+    "win_rate": "closed trades with pnl > 0 / closed trades (Tharp 1998)",
     "profit_factor": "sum of winning pnl / |sum of losing pnl| (Schwager 1984)",
     "expectancy": "mean(pnl) of closed trades, in quote currency, after fees (Tharp 1998)",
-    "sqn": "sqrt(n) * mean(pnl) / std(pnl, ddof=1), system quality number (Tharp 2008)",
-    "exposure": "time with a position / time of the run",
-    "trades": "closed round trips, flat to flat",
-    "avg_trade": "mean of pnl / entry cost over closed trades",
-    "best_trade": "largest pnl / entry cost of a closed trade",
-    "worst_trade": "smallest pnl / entry cost of a closed trade",
-    "var_95": "5 % quantile of r, linear interpolation: historical value at risk (Jorion 1996)",
-    "cvar_95": "mean of the r at or below var_95: expected shortfall (Rockafellar and Uryasev 2000)",
+    "sqn": "sqrt(n) * mean(pnl) / std(pnl, ddof=1) of closed trades, system quality number (Tharp 2008)",
+    "exposure": "time with a position / time of the run; several positions at once count once (Kaufman 1998)",
+    "trades": "closed round trips, each from flat to flat (Tharp 1998)",
+    "avg_trade": "mean of pnl / entry cost over closed trades (Kaufman 1998)",
+    "best_trade": "largest pnl / entry cost of a closed trade (Kaufman 1998)",
+    "worst_trade": "smallest pnl / entry cost of a closed trade (Kaufman 1998)",
+    "var_95": "5 % quantile of r, linear interpolation: historical value at risk, a day (Jorion 1996)",
+    "cvar_95": "mean of the r at or below var_95: expected shortfall, a day (Rockafellar and Uryasev 2000)",
     "omega": "sum(max(r, 0)) / sum(max(-r, 0)), threshold 0 (Keating and Shadwick 2002)",
-    "max_drawdown_intraday": "max_drawdown over the equity of every bar instead of every day",
-    "fees": "sum of the fees of all trades, in quote currency",
-    "open_trades": "positions still held, marked at the last price and left out of the trade figures",
-    "days": "calendar days (UTC) touched by the run = number of daily returns",
+    "max_drawdown_intraday": "max_drawdown over the equity of every bar (Magdon-Ismail and Atiya 2004)",
+    "fees": "sum of the fees of all trades, in quote currency (what the ledger posted)",
+    "open_trades": "positions still held, marked at the last price and left out of the trade figures (count)",
+    "days": "calendar days (UTC) touched by the run = number of daily returns (count)",
 }
-"""Every name that `metrics` returns, with its formula. r are daily returns, E daily equity, d a day."""
+"""Every name that `metrics` returns, with its formula and its source.
+
+r are daily returns, E daily equity at 00:00 UTC, d a day, pnl profit after fees.
+"""
+
+PAGE = """# Metrics
+
+Written by `make docs` from `twinstar_kit/report/metrics.py`. All figures of returns come from equity at 00:00 UTC (a day
+without bars repeats the day before) and count **365 periods a year**; r are daily returns, E daily equity, pnl profit
+after fees. A figure that is not defined (no trades, no losing day, one day only) is null. A trade runs from flat to flat:
+scaling in and out belongs to it, its entry price is the average.
+
+| name | formula | source |
+|---|---|---|
+"""
+
+
+def metrics_page() -> str:
+    """The documentation of every metric as one Markdown page."""
+    rows = []
+    for name, text in METRICS.items():
+        formula, _, source = text.rpartition(" (")
+        rows.append(f"| `{name}` | `{formula.replace('|', chr(92) + '|')}` | {source.rstrip(')')} |\n")
+    return PAGE + "".join(rows)
 
 
 def daily_equity(
