@@ -252,7 +252,7 @@ def test_objects_share_nothing():
     one, other = Channel(), Channel()
     one.channel.update(2.0, 1.0)
     one.level = 5
-    assert (other.channel.highest.count, other.level, type(one.level)) == (0, 0.0, float)
+    assert (other.channel.highest.at, other.level, type(one.level)) == (0, 0.0, float)
     assert Channel().channel is not Channel.channel
 
 

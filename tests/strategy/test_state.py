@@ -57,9 +57,9 @@ def test_what_is_packed_is_unpacked():
         [0, 0, 0, 0, 0, 1.5],
         [0, 7, 0],
     )
-    assert (other.channel.highest.count, list(other.channel.highest.candidate)) == (
+    assert (other.channel.highest.at, list(other.channel.highest.block)) == (
         3,
-        list(one.channel.highest.candidate),
+        list(one.channel.highest.block),
     )
     assert Packer(other).pack().tobytes() == buffer.tobytes()
 

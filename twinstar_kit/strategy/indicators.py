@@ -94,7 +94,10 @@ class EMA(Indicator):
 
 
 class RollingMax(Indicator):
-    """Highest of the last `n` values, this one included; by custom of the highs. Constant work per bar on average.
+    """Highest of the last `n` values, this one included; by custom of the highs.
+
+    Constant work per bar, by blocks (van Herk 1992, Gil and Werman 1993): a window of n values is the end of one
+    block of n and the beginning of the next, so its maximum is that of two numbers.
 
     >>> highest = RollingMax(2)
     >>> for high in (3.0, 1.0, 2.0): highest.update(high)
@@ -106,35 +109,34 @@ class RollingMax(Indicator):
     n: int = Param(20, 1, help="values in the window")
     value: float = math.nan
     ready: bool = False
-    count: int = 0
-    # the candidates, falling, as a ring: what an older value loses to a newer one can never be the highest again
-    head: int = 0
-    size: int = 0
-    candidate = Array(n)
-    since = Array(n, int)
+    at: int = 0
+    beginning: float = -math.inf
+    # up to `at` the values of this block; beyond it, for each place of the last block, the highest from there on
+    block = Array(n)
 
     def update(self, x: float) -> None:
         """Take the next value."""
-        n = self.n
-        head = self.head
-        size = self.size
-        if size > 0 and self.since[head] <= self.count - n:
-            head = head + 1 if head + 1 < n else 0
-            size -= 1
-        end = head + size
-        if end >= n:
-            end -= n
-        while size > 0 and self.candidate[end - 1 if end > 0 else n - 1] <= x:
-            end = end - 1 if end > 0 else n - 1
-            size -= 1
-        self.candidate[end] = x
-        self.since[end] = self.count
-        self.head = head
-        self.size = size + 1
-        self.count += 1
-        if self.count >= n:
+        at = self.at
+        self.beginning = max(self.beginning, x)
+        self.block[at] = x
+        at += 1
+        if at < self.n:
+            if self.ready:
+                self.value = max(self.beginning, self.block[at])
+        else:
             self.ready = True
-            self.value = self.candidate[head]
+            self.value = self.beginning
+            self.turn()
+            at = 0
+        self.at = at
+
+    def turn(self) -> None:
+        """End a block: each of its places gets the highest value from there to its end."""
+        highest = -math.inf
+        for back in range(1, self.n + 1):
+            highest = max(highest, self.block[self.n - back])
+            self.block[self.n - back] = highest
+        self.beginning = -math.inf
 
 
 class RollingMin(Indicator):

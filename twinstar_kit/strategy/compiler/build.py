@@ -67,7 +67,8 @@ def _build(cls: type[Component], announce: Announce | None) -> Compiled:
         if not module.run.signatures:
             cached = modules.is_compiled(name)
             if not cached:
-                (announce or log.info)(f"compiling {cls.__name__}, once, about 5 s")
+                what = cls.__name__ if modules.kernel_is_compiled() else f"the kernel and {cls.__name__}"
+                (announce or log.info)(f"compiling {what}, once, about {'5' if what == cls.__name__ else '20'} s")
             try:
                 cached = _compile(module.run, name) if cached else _compile_anew(module.run)
             except NumbaError as error:

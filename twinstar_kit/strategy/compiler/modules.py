@@ -81,6 +81,11 @@ def is_compiled(name: str) -> bool:
     return any(machine_code().glob(f"**/{name}.run-*.nbi"))
 
 
+def kernel_is_compiled() -> bool:
+    """Whether the kernel's large functions, which every strategy's loop calls, are kept on disk."""
+    return any((jit.cache_dir() / "numba" / jit.source_hash("kernel")).glob("**/step.take_proposals-*.nbi"))
+
+
 def load(name: str, text: str) -> ModuleType:
     """Import the module `name`, written to the cache folder first if it is not there."""
     here = folder()
