@@ -1,5 +1,7 @@
-"""The terminal in headless Chromium: load, pan, zoom, symbol switch, crosshair and live updates, by the browser's own
-account of CPU time. The peers are the figures of the prototypes that led to this data path, on the same kind of machine.
+"""The terminal in headless Chromium: load, pan, zoom, symbol switch, crosshair and live updates.
+
+CPU time is the browser's own account. The peers are the figures of the prototypes that led to this data path,
+measured on the same kind of machine.
 """
 
 from __future__ import annotations

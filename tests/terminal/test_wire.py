@@ -15,7 +15,7 @@ from twinstar_kit.feeds.replay import Replay
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.errors import InstrumentError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.terminal.wire import HEAD, bars_message, base_step
+from twinstar_kit.terminal.wire import HEAD, NO_BAR, bars_message, base_step
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -25,10 +25,13 @@ BTC = Instrument.from_sizes("BTC/USDT")
 
 
 def unpack(message: bytes) -> tuple[dict[str, Any], np.ndarray]:
-    magic, n, start, step, now = HEAD.unpack_from(message)
+    magic, n, start, step, now, one = HEAD.unpack_from(message)
     assert magic == b"TSB1"
-    columns = np.frombuffer(message, np.float32, offset=HEAD.size).reshape(5, n)
-    return {"n": n, "start": start, "step": step, "now": now}, columns
+    counts = np.frombuffer(message, np.int32, 4 * n, HEAD.size).reshape(4, n)
+    columns = np.empty((5, n))
+    columns[:4] = np.where(counts == NO_BAR, np.nan, counts / one)
+    columns[4] = np.frombuffer(message, np.float32, n, HEAD.size + 16 * n)
+    return {"n": n, "start": start, "step": step, "now": now, "one": one}, columns
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +58,9 @@ def test_a_year_begins_at_midnight_and_ends_with_the_last_complete_bar(feed: Fee
     assert head["start"] + head["n"] == NOW_MS // MINUTE_MS
     assert 365 * 1440 <= head["n"] < 366 * 1440
     bars = feed.bars("BTC/USDT", NOW_MS - 10 * MINUTE_MS, NOW_MS // MINUTE_MS * MINUTE_MS)
-    for row, name in enumerate(("open", "high", "low", "close", "volume")):
-        assert np.allclose(columns[row, -len(bars) :], getattr(bars, name), rtol=1e-6)
+    for row, name in enumerate(("open", "high", "low", "close")):
+        assert columns[row, -len(bars) :].tolist() == getattr(bars, name).tolist()  # exact, to the tick
+    assert np.allclose(columns[4, -len(bars) :], bars.volume, rtol=1e-6)
 
 
 def test_a_window_never_reaches_past_now(feed: Feed):
@@ -71,8 +75,17 @@ def test_a_bar_that_does_not_exist_is_not_invented():
     now = 1_735_689_600_000 + 6 * MINUTE_MS
     _, columns = unpack(bars_message(replay, "BTC/USDT", now, 1))
     assert columns[3, :6].tolist()[:2] == [1.0, 2.0]
-    assert np.isnan(columns[:, 2:4]).all()
+    assert np.isnan(columns[:4, 2:4]).all()
     assert columns[3, 4:6].tolist() == [5.0, 6.0]
+
+
+def test_prices_without_a_tick_keep_nine_digits():
+    won = Instrument.loose("BTC/KRW")
+    close = np.array([162_357_000.0, 162_356_000.5])
+    replay = Replay([Bars.from_floats(won, MINUTE_MS, [0, MINUTE_MS], close, close, close, close, close)])
+    head, columns = unpack(bars_message(replay, "BTC/KRW", 2 * MINUTE_MS, 1))
+    assert columns[3].tolist() == [162_357_000.0, 162_356_000.5]
+    assert head["one"] == 10.0
 
 
 def test_before_the_first_bar_there_is_nothing():

@@ -45,6 +45,7 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
         "mode": backend.mode,
         "feed": feed.spec,
         "simulated": feed.simulated,
+        "synthetic": sorted(feed.synthetic),
         "money": money,
         "base_step": base_step(feed),
         "symbol": instruments[0]["symbol"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import threading
 from typing import Any
 
@@ -41,6 +42,9 @@ class TerminalServer:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         self._loop = loop
+        loop.set_exception_handler(_quiet)
+        # a page that is closed while something is on its way to it is nothing to report
+        logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
         try:
             self._listen(show)
             self._ready.set()
@@ -116,6 +120,14 @@ class TerminalServer:
         # a page of another origin gets 403; Bokeh itself lists only localhost
         self._server._tornado.websocket_origins.add(f"{ADDRESS}:{self.port}")
         self._server.start()
+
+
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what went wrong in the loop, except that a page was closed."""
+    from tornado.websocket import WebSocketClosedError
+
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def serve(

@@ -1,7 +1,8 @@
-"""Bars on their way to the chart: a regular grid of float32 columns, NaN where there is no bar.
+"""Bars on their way to the chart: a regular grid of columns, exact to the tick, with a mark where there is no bar.
 
-The format, little endian: "TSB1", uint32 n, float64 start and step in minutes, float64 now in ms; then open, high,
-low, close and volume, n float32 each. `web/src/chart/wire.js` reads it.
+The format, little endian: "TSB1", uint32 n, float64 start and step in minutes, float64 now in ms, float64 one; then
+open, high, low and close as int32 counts of 1/one (NO_BAR: there is none), and volume as float32, n each. A year of
+minutes takes 10.5 MB. `web/src/chart/wire.js` reads it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 
 import numpy as np
 
+from twinstar_kit.feeds.base import find_instrument
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.terminal.backend import MarketData
 
@@ -17,7 +19,8 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 YEAR_DAYS = 365
 MOST_BARS = 600_000
-HEAD = struct.Struct("<4sIddd")
+HEAD = struct.Struct("<4sIdddd")
+NO_BAR = -(2**31)
 
 
 def base_step(feed: MarketData) -> int:
@@ -32,6 +35,7 @@ def bars_message(
 
     Raises UsageError for a window that makes no sense or holds too many bars, InstrumentError for an unknown symbol.
     """
+    instrument = feed.instruments[find_instrument(feed.instruments, symbol)]
     finest = base_step(feed)
     if step < finest or step % finest:
         raise UsageError(f"{feed.spec} has bars of {finest} minutes and its multiples, not of {step}")
@@ -46,10 +50,28 @@ def bars_message(
         raise UsageError(
             f"{n} bars are too many for one answer; ask for at most {MOST_BARS}, or for longer bars"
         )
-    columns = np.full((5, n), np.nan, np.float32)
+    prices = np.full((4, n), NO_BAR, np.int32)
+    volume = np.zeros(n, np.float32)
+    scale = instrument.price_scale
     if n:
         bars = feed.bars(symbol, start_ms, start_ms + n * step_ms, step_ms)
-        at = (bars.timestamp - start_ms) // step_ms
-        for row, name in enumerate(("open", "high", "low", "close", "volume")):
-            columns[row, at] = getattr(bars, name)
-    return HEAD.pack(b"TSB1", n, start_ms / MINUTE_MS, float(step), float(now_ms)) + columns.tobytes()
+        rows = bars.rows
+        at = (rows[:, 0] - start_ms) // step_ms
+        dropped = _digits_to_drop(int(rows[:, 2].max(initial=0)))
+        scale -= dropped
+        prices[:, at] = ((rows[:, 1:5] + 10**dropped // 2) // 10**dropped).T
+        volume[at] = bars.volume
+    head = HEAD.pack(b"TSB1", n, start_ms / MINUTE_MS, float(step), float(now_ms), 10.0**scale)
+    return head + prices.tobytes() + volume.tobytes()
+
+
+def _digits_to_drop(largest: int) -> int:
+    """Decimals that prices lose to fit 32 bits: none, except where data came without a tick.
+
+    >>> _digits_to_drop(162_357_000), _digits_to_drop(9_421_012_000_000)
+    (0, 4)
+    """
+    dropped = 0
+    while largest // 10**dropped >= 2**31:
+        dropped += 1
+    return dropped

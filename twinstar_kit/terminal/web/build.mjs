@@ -14,10 +14,25 @@ const out = join(here, "..", "dist");
 const workers = {
   name: "workers",
   setup(build) {
-    build.onResolve({ filter: /^worker:/ }, ({ path, resolveDir }) => ({ path: join(resolveDir, path.slice("worker:".length)), namespace: "worker" }));
+    build.onResolve({ filter: /^worker:/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path.slice("worker:".length)),
+      namespace: "worker",
+    }));
     build.onLoad({ filter: /.*/, namespace: "worker" }, async ({ path }) => {
-      const result = await esbuild.build({ entryPoints: [path], bundle: true, minify: true, write: false, format: "iife", target: "es2022", metafile: true });
-      return { contents: result.outputFiles[0].text, loader: "text", watchFiles: Object.keys(result.metafile.inputs) };
+      const result = await esbuild.build({
+        entryPoints: [path],
+        bundle: true,
+        minify: true,
+        write: false,
+        format: "iife",
+        target: "es2022",
+        metafile: true,
+      });
+      return {
+        contents: result.outputFiles[0].text,
+        loader: "text",
+        watchFiles: Object.keys(result.metafile.inputs),
+      };
     });
   },
 };

@@ -6,7 +6,10 @@ function fixed(decimals, least = decimals) {
   const key = decimals * 100 + least;
   let format = formats.get(key);
   if (!format) {
-    format = new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: decimals });
+    format = new Intl.NumberFormat("en-US", {
+      minimumFractionDigits: least,
+      maximumFractionDigits: decimals,
+    });
     formats.set(key, format);
   }
   return format;
@@ -16,16 +19,22 @@ const DASH = "–";
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** A price with as many decimals as its instrument's tick. */
-export const formatPrice = (value, instrument) => (isNumber(value) ? fixed(instrument.price_decimals).format(value) : DASH);
+export const formatPrice = (value, instrument) =>
+  isNumber(value) ? fixed(instrument.price_decimals).format(value) : DASH;
 
 /** An amount of the base asset, exact to the lot but without trailing zeros. */
-export const formatLots = (value, instrument) => (isNumber(value) ? fixed(instrument.amount_decimals, 0).format(value) : DASH);
+export const formatLots = (value, instrument) =>
+  isNumber(value) ? fixed(instrument.amount_decimals, 0).format(value) : DASH;
 
 /** An amount for reading at a glance: four significant digits and K, M, B. */
 export function formatAmount(value) {
   if (!isNumber(value)) return DASH;
   const size = Math.abs(value);
-  for (const [limit, letter] of [[1e9, "B"], [1e6, "M"], [1e4, "K"]]) {
+  for (const [limit, letter] of [
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e4, "K"],
+  ]) {
     if (size >= limit) return fixed(2).format(value / (letter === "K" ? 1e3 : limit)) + letter;
   }
   if (size === 0) return "0";
@@ -40,10 +49,16 @@ export function formatColumn(value, largest) {
 }
 
 /** Money of `asset`, to the cent (KRW to the won). */
-export const formatMoney = (value, asset) => (isNumber(value) ? fixed(asset === "KRW" ? 0 : 2).format(value) : DASH);
+export const formatMoney = (value, asset) =>
+  isNumber(value) ? fixed(asset === "KRW" ? 0 : 2).format(value) : DASH;
 
 /** A balance: money assets to the cent, others to eight decimals without trailing zeros. */
-export const formatBalance = (value, asset) => (["USDT", "KRW", "USD"].includes(asset) ? formatMoney(value, asset) : isNumber(value) ? fixed(8, 2).format(value) : DASH);
+export const formatBalance = (value, asset) =>
+  ["USDT", "KRW", "USD"].includes(asset)
+    ? formatMoney(value, asset)
+    : isNumber(value)
+      ? fixed(8, 2).format(value)
+      : DASH;
 
 /** A ratio as a signed percentage. */
 export function formatPercent(ratio) {
@@ -56,11 +71,13 @@ export function formatPercent(ratio) {
 export const formatMove = (value, instrument) => (value > 0 ? "+" : "") + formatPrice(value, instrument);
 
 /** A signed difference of money. */
-export const formatSigned = (value, asset) => (isNumber(value) ? (value > 0 ? "+" : "") + formatMoney(value, asset) : DASH);
+export const formatSigned = (value, asset) =>
+  isNumber(value) ? (value > 0 ? "+" : "") + formatMoney(value, asset) : DASH;
 
 /** The reader's zone as a fixed offset in minutes, and its name. */
 export const zoneMinutes = -new Date().getTimezoneOffset();
-export const zoneName = zoneMinutes === 0 ? "UTC" : `UTC${zoneMinutes > 0 ? "+" : "−"}${Math.abs(zoneMinutes / 60)}`;
+export const zoneName =
+  zoneMinutes === 0 ? "UTC" : `UTC${zoneMinutes > 0 ? "+" : "−"}${Math.abs(zoneMinutes / 60)}`;
 
 const shifted = (ms) => new Date(ms + zoneMinutes * 60_000).toISOString();
 

@@ -42,7 +42,9 @@ export class Link {
   }
 
   #command(message) {
-    const id = crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.random().toString(16).slice(2)}`;
+    const id = crypto.randomUUID
+      ? crypto.randomUUID()
+      : `${Date.now()}-${Math.random().toString(16).slice(2)}`;
     return new Promise((resolve) => {
       this.waiting.set(id, resolve);
       this.send({ ...message, command_id: id });
@@ -55,7 +57,10 @@ export class Link {
     this.gone = true;
     this.heard = -Infinity;
     this.#reflect();
-    this.store.toast("The connection to the terminal's server was lost; the page comes back when the server does.", "error");
+    this.store.toast(
+      "The connection to the terminal's server was lost; the page comes back when the server does.",
+      "error",
+    );
     setInterval(async () => {
       const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
       if (answer?.ok) location.reload();
@@ -80,7 +85,11 @@ export class Link {
   #apply(message) {
     const { store } = this;
     store.now = message.now;
-    if (this.alive && !message.alive) store.toast("The session has ended: prices and the account stand still. Start it again with `twinstar terminal`.", "error");
+    if (this.alive && !message.alive)
+      store.toast(
+        "The session has ended: prices and the account stand still. Start it again with `twinstar terminal`.",
+        "error",
+      );
     this.alive = message.alive;
     store.emit("now", message.now);
     if (message.tickers) {
@@ -97,7 +106,13 @@ export class Link {
   }
 
   #reflect() {
-    const state = !this.channel ? "connecting" : performance.now() - this.heard > SILENT_MS ? "stale" : this.alive ? "live" : "ended";
+    const state = !this.channel
+      ? "connecting"
+      : performance.now() - this.heard > SILENT_MS
+        ? "stale"
+        : this.alive
+          ? "live"
+          : "ended";
     if (state !== this.state) this.store.emit("link", (this.state = state));
   }
 }

@@ -28,8 +28,12 @@ mountTicket(store, link);
 mountBook(store);
 mountDock(store, link);
 
-store.on("symbol", () => link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }));
-store.on("resync", () => link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }));
+store.on("symbol", () =>
+  link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }),
+);
+store.on("resync", () =>
+  link.send({ type: "symbol", symbol: store.symbol, known: chart.knownUntil(store.symbol) }),
+);
 // the symbol stands in the address: it survives a reload, and a window can be opened on it
 store.on("symbol", () => history.replaceState(null, "", `#${store.symbol}`));
 const wanted = decodeURIComponent(location.hash.slice(1));

@@ -20,10 +20,18 @@ const RIGHT_BARS = 14; // empty bars right of the last one
 const AXIS_PX = 72;
 
 export class Chart {
-  /** `barsUrl({symbol, step, since, until})`: where bars come from, `baseStep` minutes the finest; `onError(error)`: told, never thrown. */
+  /**
+   * `barsUrl({symbol, step, since, until})`: where bars come from, `baseStep` minutes the finest;
+   * `onError(error)`: told, never thrown.
+   */
   constructor(element, { barsUrl, baseStep = 1, onError = console.error, layers = defaultLayers() }) {
     this.element = element;
-    this.state = { window: null, shown: new Set(layers), instrument: null, isLinear: () => this.chart.priceScale("right").options().mode === 0 };
+    this.state = {
+      window: null,
+      shown: new Set(layers),
+      instrument: null,
+      isLinear: () => this.chart.priceScale("right").options().mode === 0,
+    };
     this.timeframe = baseStep;
     this.timings = { started_ms: performance.now() };
     this.host = h("div", { class: "chart-host" });
@@ -36,12 +44,28 @@ export class Chart {
     this.carrier.attachPrimitive(this.bars);
     this.carrier.attachPrimitive(this.markers);
     this.orderLines = new OrderLines(this.carrier);
-    this.lastLine = this.carrier.createPriceLine({ price: 0, color: THEME.text, lineWidth: 1, lineStyle: LineStyle.Dotted, lineVisible: false, axisLabelVisible: false, title: "" });
-    this.window = new ChartWindow({
-      timeScale: this.chart.timeScale(), carrier: this.carrier, zoneMinutes,
-      plotWidth: () => Math.max(200, element.clientWidth - AXIS_PX), onSet: () => this.#windowSet(),
+    this.lastLine = this.carrier.createPriceLine({
+      price: 0,
+      color: THEME.text,
+      lineWidth: 1,
+      lineStyle: LineStyle.Dotted,
+      lineVisible: false,
+      axisLabelVisible: false,
+      title: "",
     });
-    this.source = new BarSource({ barsUrl, baseStep, onError, onPyramid: (pyramid, timings) => this.#pyramidArrived(pyramid, timings) });
+    this.window = new ChartWindow({
+      timeScale: this.chart.timeScale(),
+      carrier: this.carrier,
+      zoneMinutes,
+      plotWidth: () => Math.max(200, element.clientWidth - AXIS_PX),
+      onSet: () => this.#windowSet(),
+    });
+    this.source = new BarSource({
+      barsUrl,
+      baseStep,
+      onError,
+      onPyramid: (pyramid, timings) => this.#pyramidArrived(pyramid, timings),
+    });
     this.#watchPointer();
   }
 
@@ -50,7 +74,13 @@ export class Chart {
     this.state.instrument = instrument;
     this.timings = { started_ms: performance.now() };
     this.element.dataset.symbol = instrument.symbol;
-    this.carrier.applyOptions({ priceFormat: { type: "custom", minMove: instrument.tick, formatter: (price) => formatPrice(price, instrument) } });
+    this.carrier.applyOptions({
+      priceFormat: {
+        type: "custom",
+        minMove: instrument.tick,
+        formatter: (price) => formatPrice(price, instrument),
+      },
+    });
     this.readOut.setTitle(`${instrument.symbol} · ${labelOf(this.timeframe)}`);
     this.#unpaint();
     this.#want(now);
@@ -61,10 +91,12 @@ export class Chart {
     if (timeframe === this.timeframe) return;
     const { view } = this.window;
     const bars = view && (view[1] - view[0]) / this.timeframe;
-    const rightBars = view && this.pyramid && Math.min((view[1] - endOf(this.pyramid)) / this.timeframe, RIGHT_BARS);
+    const rightBars =
+      view && this.pyramid && Math.min((view[1] - endOf(this.pyramid)) / this.timeframe, RIGHT_BARS);
     this.timeframe = timeframe;
     if (view) {
-      const end = rightBars > -1 ? alignedEnd(endOf(this.pyramid), timeframe) + rightBars * timeframe : view[1];
+      const end =
+        rightBars > -1 ? alignedEnd(endOf(this.pyramid), timeframe) + rightBars * timeframe : view[1];
       this.wantedView = [end - bars * timeframe, end];
     }
     this.readOut.setTitle(`${this.state.instrument.symbol} · ${labelOf(timeframe)}`);
@@ -139,7 +171,8 @@ export class Chart {
     const symbolChanged = this.pyramid?.symbol !== pyramid.symbol;
     this.pyramid = pyramid;
     Object.assign(this.timings, timings);
-    const view = this.wantedView ?? (this.window.view && !symbolChanged ? this.window.view : this.#latestView());
+    const view =
+      this.wantedView ?? (this.window.view && !symbolChanged ? this.window.view : this.#latestView());
     this.wantedView = null;
     if (symbolChanged) this.chart.priceScale("right").applyOptions({ autoScale: true });
     this.window.show(pyramid, view);
@@ -150,7 +183,10 @@ export class Chart {
 
   #latestView() {
     const end = endOf(this.pyramid) + RIGHT_BARS * this.timeframe;
-    const width = this.window.view && this.shownTimeframe === this.timeframe ? this.window.view[1] - this.window.view[0] : (this.window.plotWidth() / FIRST_BAR_PX) * this.timeframe;
+    const width =
+      this.window.view && this.shownTimeframe === this.timeframe
+        ? this.window.view[1] - this.window.view[0]
+        : (this.window.plotWidth() / FIRST_BAR_PX) * this.timeframe;
     return [end - width, end];
   }
 
@@ -165,19 +201,28 @@ export class Chart {
     if (price !== price) return;
     const base = this.pyramid.levels[this.pyramid.timeframe];
     const colour = price >= base.open[base.n - 1] ? THEME.up : THEME.down;
-    this.lastLine.applyOptions({ price, color: colour, axisLabelColor: colour, axisLabelTextColor: "#ffffff", lineVisible: true, axisLabelVisible: true });
+    this.lastLine.applyOptions({
+      price,
+      color: colour,
+      axisLabelColor: colour,
+      axisLabelTextColor: "#ffffff",
+      lineVisible: true,
+      axisLabelVisible: true,
+    });
   }
 
   /** `data-painted` names what is on the screen, once the frame that drew it is done. */
   #markPainted(pyramid) {
     if (!this.window.shown?.n) return;
     const label = `${pyramid.symbol} ${labelOf(pyramid.timeframe)}`;
-    requestAnimationFrame(() => setTimeout(() => {
-      if (this.pyramid !== pyramid) return;
-      this.element.dataset.painted = label;
-      this.element.dataset.history = pyramid.partial ? "window" : "year";
-      this.timings.painted_ms ??= performance.now() - this.timings.started_ms;
-    }));
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        if (this.pyramid !== pyramid) return;
+        this.element.dataset.painted = label;
+        this.element.dataset.history = pyramid.partial ? "window" : "year";
+        this.timings.painted_ms ??= performance.now() - this.timings.started_ms;
+      }),
+    );
   }
 
   #unpaint() {
@@ -187,7 +232,10 @@ export class Chart {
 
   #carrierOptions() {
     return {
-      lineVisible: false, crosshairMarkerVisible: false, priceLineVisible: false, lastValueVisible: false,
+      lineVisible: false,
+      crosshairMarkerVisible: false,
+      priceLineVisible: false,
+      lastValueVisible: false,
       autoscaleInfoProvider: () => {
         const range = this.#visibleExtremes();
         return range && { priceRange: range };
@@ -202,12 +250,17 @@ export class Chart {
     const from = shown.k0 + Math.max(0, Math.floor(visible.from));
     const to = shown.k0 + Math.min(shown.n, Math.ceil(visible.to) + 1);
     const { low, high } = shown.bars;
-    let minValue = Infinity, maxValue = -Infinity;
+    let minValue = Infinity,
+      maxValue = -Infinity;
     for (let k = from; k < to; k++) {
       if (low[k] < minValue) minValue = low[k];
       if (high[k] > maxValue) maxValue = high[k];
     }
-    return maxValue > minValue ? { minValue, maxValue } : maxValue === minValue ? { minValue: minValue * 0.999, maxValue: maxValue * 1.001 } : null;
+    return maxValue > minValue
+      ? { minValue, maxValue }
+      : maxValue === minValue
+        ? { minValue: minValue * 0.999, maxValue: maxValue * 1.001 }
+        : null;
   }
 
   #watchPointer() {
@@ -231,7 +284,11 @@ export class Chart {
 
 /** 1 -> "1m", 60 -> "1h", 1440 -> "1D" */
 export function labelOf(minutes) {
-  return minutes % 1440 === 0 ? `${minutes / 1440}D` : minutes % 60 === 0 ? `${minutes / 60}h` : `${minutes}m`;
+  return minutes % 1440 === 0
+    ? `${minutes / 1440}D`
+    : minutes % 60 === 0
+      ? `${minutes / 60}h`
+      : `${minutes}m`;
 }
 
 export function defaultLayers() {
@@ -241,16 +298,36 @@ export function defaultLayers() {
 const alignedEnd = (minute, timeframe) => Math.ceil(minute / timeframe) * timeframe;
 
 function chartOptions() {
-  const crosshair = { color: THEME.crosshair, labelBackgroundColor: THEME.crosshairLabel, style: LineStyle.Dashed, width: 1 };
+  const crosshair = {
+    color: THEME.crosshair,
+    labelBackgroundColor: THEME.crosshairLabel,
+    style: LineStyle.Dashed,
+    width: 1,
+  };
   return {
     autoSize: true,
-    layout: { background: { color: THEME.background }, textColor: THEME.text, fontSize: 11, fontFamily: THEME.font, attributionLogo: true },
+    layout: {
+      background: { color: THEME.background },
+      textColor: THEME.text,
+      fontSize: 11,
+      fontFamily: THEME.font,
+      attributionLogo: true,
+    },
     grid: { vertLines: { color: THEME.grid }, horzLines: { color: THEME.grid } },
     crosshair: { mode: CrosshairMode.Normal, vertLine: crosshair, horzLine: crosshair },
-    rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.2 }, minimumWidth: AXIS_PX, borderColor: THEME.border },
+    rightPriceScale: {
+      scaleMargins: { top: 0.12, bottom: 0.2 },
+      minimumWidth: AXIS_PX,
+      borderColor: THEME.border,
+    },
     timeScale: {
-      timeVisible: true, secondsVisible: false, minBarSpacing: 0.2, rightOffset: RIGHT_BARS, borderColor: THEME.border,
-      shiftVisibleRangeOnNewBar: false, enableConflation: false,
+      timeVisible: true,
+      secondsVisible: false,
+      minBarSpacing: 0.2,
+      rightOffset: RIGHT_BARS,
+      borderColor: THEME.border,
+      shiftVisibleRangeOnNewBar: false,
+      enableConflation: false,
     },
     localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
   };

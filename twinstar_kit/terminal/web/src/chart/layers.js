@@ -6,11 +6,51 @@
 const DAY_MINUTES = 1440;
 
 export const LAYERS = [
-  { id: "vwap", label: "VWAP", colour: "#f0b90b", width: 1.5, on: true, about: "Volume weighted average price since 00:00 UTC", fill: vwap },
-  { id: "sma20", label: "SMA 20", colour: "#5b9cf6", width: 1, on: true, about: "Simple moving average of 20 closes", fill: sma(20) },
-  { id: "sma50", label: "SMA 50", colour: "#c77dff", width: 1, on: false, about: "Simple moving average of 50 closes", fill: sma(50) },
-  { id: "ema50", label: "EMA 50", colour: "#ff9f5a", width: 1, on: true, about: "Exponential moving average of 50 closes", fill: ema(50) },
-  { id: "ema200", label: "EMA 200", colour: "#8fa3b8", width: 1, on: false, about: "Exponential moving average of 200 closes", fill: ema(200) },
+  {
+    id: "vwap",
+    label: "VWAP",
+    colour: "#f0b90b",
+    width: 1.5,
+    on: true,
+    about: "Volume weighted average price since 00:00 UTC",
+    fill: vwap,
+  },
+  {
+    id: "sma20",
+    label: "SMA 20",
+    colour: "#5b9cf6",
+    width: 1,
+    on: true,
+    about: "Simple moving average of 20 closes",
+    fill: sma(20),
+  },
+  {
+    id: "sma50",
+    label: "SMA 50",
+    colour: "#c77dff",
+    width: 1,
+    on: false,
+    about: "Simple moving average of 50 closes",
+    fill: sma(50),
+  },
+  {
+    id: "ema50",
+    label: "EMA 50",
+    colour: "#ff9f5a",
+    width: 1,
+    on: true,
+    about: "Exponential moving average of 50 closes",
+    fill: ema(50),
+  },
+  {
+    id: "ema200",
+    label: "EMA 200",
+    colour: "#8fa3b8",
+    width: 1,
+    on: false,
+    about: "Exponential moving average of 200 closes",
+    fill: ema(200),
+  },
 ];
 
 export const LAYER_IDS = LAYERS.map((layer) => layer.id);
@@ -25,10 +65,12 @@ function sma(length) {
   return (bars, out, from, to) => {
     const { close } = bars;
     // Start early enough to hold `length` closes that exist before `from`.
-    let first = from, have = 0;
+    let first = from,
+      have = 0;
     while (first > 0 && have < length) if (close[--first] === close[first]) have++;
     const ring = new Float64Array(length);
-    let count = 0, sum = 0;
+    let count = 0,
+      sum = 0;
     for (let k = first; k < to; k++) {
       const c = close[k];
       if (c === c) {
@@ -48,9 +90,11 @@ function ema(length) {
   const alpha = 2 / (length + 1);
   return (bars, out, from, to) => {
     const { close } = bars;
-    let value = NaN, first = from;
+    let value = NaN,
+      first = from;
     while (first > 0 && value !== value) value = out[--first];
-    let count = 0, sum = 0; // without an earlier value: of the closes since the beginning
+    let count = 0,
+      sum = 0; // without an earlier value: of the closes since the beginning
     for (let k = value === value ? from : 0; k < to; k++) {
       const c = close[k];
       if (c === c) {
@@ -68,7 +112,8 @@ function vwap(bars, out, from, to, { start, step }) {
   const perDay = Math.max(1, Math.round(DAY_MINUTES / step));
   const phase = Math.round((((start % DAY_MINUTES) + DAY_MINUTES) % DAY_MINUTES) / step);
   const first = Math.max(0, from - ((from + phase) % perDay));
-  let money = 0, amount = 0;
+  let money = 0,
+    amount = 0;
   for (let k = first; k < to; k++) {
     if ((k + phase) % perDay === 0) money = amount = 0;
     const c = close[k];

@@ -49,7 +49,14 @@ export class MarkersPrimitive {
         const key = `${logical}${fill.side}`;
         const depth = stacked.get(key) ?? 0;
         stacked.set(key, depth + 1);
-        if (depth < STACK) this.#mark(context, fill, Math.min(logical, shown.n - 1), depth, spacing >= LABEL_FROM_PX && depth === 0);
+        if (depth < STACK)
+          this.#mark(
+            context,
+            fill,
+            Math.min(logical, shown.n - 1),
+            depth,
+            spacing >= LABEL_FROM_PX && depth === 0,
+          );
       }
     });
   }

@@ -24,8 +24,14 @@ export class OrderLines {
       const known = this.lines.get(key);
       if (known?.signature === signature) continue;
       const options = {
-        price: rest.price, title: rest.title, color: rest.colour, lineStyle: rest.style, lineWidth: 1,
-        axisLabelVisible: true, axisLabelColor: rest.colour, axisLabelTextColor: "#0b0e11",
+        price: rest.price,
+        title: rest.title,
+        color: rest.colour,
+        lineStyle: rest.style,
+        lineWidth: 1,
+        axisLabelVisible: true,
+        axisLabelColor: rest.colour,
+        axisLabelTextColor: "#0b0e11",
       };
       if (known) known.line.applyOptions(options);
       this.lines.set(key, { line: known ? known.line : this.series.createPriceLine(options), signature });
@@ -40,7 +46,9 @@ export function linesFor(orders, positions) {
   const lines = orders.map((order) => ({
     key: `order:${order.account}:${order.id}`,
     price: order.stop_price || order.price,
-    title: order.owner ? `${order.owner} ${WORDS[order.type]}` : `${order.side.toUpperCase()} ${WORDS[order.type]} ${formatAmount(order.remaining)}`,
+    title: order.owner
+      ? `${order.owner} ${WORDS[order.type]}`
+      : `${order.side.toUpperCase()} ${WORDS[order.type]} ${formatAmount(order.remaining)}`,
     colour: order.side === "buy" ? THEME.up : THEME.down,
     style: order.stop_price ? LineStyle.Dashed : LineStyle.Solid,
   }));

@@ -43,7 +43,13 @@ export class BarsPrimitive {
     if (to <= from || x === null || next === null) return;
     target.useBitmapCoordinateSpace((space) => {
       const { horizontalPixelRatio: ratio } = space;
-      const pen = { ...space, x: x * ratio, dx: (next - x) * ratio, from: shown.k0 + from, to: shown.k0 + to };
+      const pen = {
+        ...space,
+        x: x * ratio,
+        dx: (next - x) * ratio,
+        from: shown.k0 + from,
+        to: shown.k0 + to,
+      };
       const priceToY = this.#priceToY(shown.bars, pen);
       if (!priceToY) return;
       if (this.state.shown.has("volume")) drawVolume(shown.bars, pen);
@@ -61,7 +67,8 @@ export class BarsPrimitive {
     let k = from;
     while (k < to && bars.close[k] !== bars.close[k]) k++;
     if (k === to) return null;
-    const p0 = bars.close[k], p1 = p0 * 1.01;
+    const p0 = bars.close[k],
+      p1 = p0 * 1.01;
     const slope = (convert(p1) - convert(p0)) / (p1 - p0);
     const offset = convert(p0) - slope * p0;
     return (price) => offset + slope * price;
@@ -74,10 +81,17 @@ function bodyWidth(dx) {
   return width > 2 && width % 2 === 0 ? width - 1 : width;
 }
 
-function drawCandles({ open, high, low, close }, { context, x, dx, from, to, horizontalPixelRatio }, priceToY) {
-  const body = bodyWidth(dx), half = body >> 1;
-  const wick = Math.max(1, Math.floor(horizontalPixelRatio)), wickHalf = wick >> 1;
-  for (const up of [true, false]) { // one path a colour: two fills for all bars
+function drawCandles(
+  { open, high, low, close },
+  { context, x, dx, from, to, horizontalPixelRatio },
+  priceToY,
+) {
+  const body = bodyWidth(dx),
+    half = body >> 1;
+  const wick = Math.max(1, Math.floor(horizontalPixelRatio)),
+    wickHalf = wick >> 1;
+  for (const up of [true, false]) {
+    // one path a colour: two fills for all bars
     context.fillStyle = up ? THEME.up : THEME.down;
     context.beginPath();
     for (let k = from, at = x; k < to; k++, at += dx) {
@@ -86,7 +100,8 @@ function drawCandles({ open, high, low, close }, { context, x, dx, from, to, hor
       const top = Math.round(priceToY(high[k]));
       context.rect(centre - wickHalf, top, wick, Math.max(1, Math.round(priceToY(low[k])) - top));
       if (body === 1) continue;
-      const yOpen = Math.round(priceToY(open[k])), yClose = Math.round(priceToY(close[k]));
+      const yOpen = Math.round(priceToY(open[k])),
+        yClose = Math.round(priceToY(close[k]));
       context.rect(centre - half, Math.min(yOpen, yClose), body, Math.max(1, Math.abs(yOpen - yClose)));
     }
     context.fill();
@@ -97,7 +112,8 @@ function drawVolume({ open, close, volume }, { context, bitmapSize, x, dx, from,
   let peak = 0;
   for (let k = from; k < to; k++) if (volume[k] > peak) peak = volume[k];
   if (!peak) return;
-  const body = bodyWidth(dx), half = body >> 1;
+  const body = bodyWidth(dx),
+    half = body >> 1;
   const scale = (bitmapSize.height * VOLUME_SHARE) / peak;
   for (const up of [true, false]) {
     context.fillStyle = up ? THEME.upVolume : THEME.downVolume;

@@ -10,7 +10,14 @@ export const STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 720, 1440];
 /** Levels above `base` (columns at `timeframe` minutes, lines not yet filled). */
 export function buildPyramid({ symbol, timeframe, start, base }) {
   fillLines(base, { start, step: timeframe });
-  const pyramid = { symbol, timeframe, start, steps: [timeframe], levels: { [timeframe]: base }, partial: false };
+  const pyramid = {
+    symbol,
+    timeframe,
+    start,
+    steps: [timeframe],
+    levels: { [timeframe]: base },
+    partial: false,
+  };
   for (const step of STEPS) {
     // Level 2 of one-minute bars is never stored: the window merges it on the fly from level 1, and saves 40 %.
     if (step <= timeframe || step % timeframe || step === 2 * timeframe) continue;
@@ -55,7 +62,8 @@ export const lengthOf = (pyramid) => pyramid.levels[pyramid.timeframe].n;
 export const endOf = (pyramid) => pyramid.start + lengthOf(pyramid) * pyramid.timeframe;
 
 /**
- * Write bars ([minute, open, high, low, close, volume], ascending) into the pyramid's base and carry them up. Returns the first base index that changed, or -1 when `rows` hold nothing at or after the grid's start.
+ * Write bars ([minute, open, high, low, close, volume], ascending) into the pyramid's base and carry them up.
+ * Returns the first base index that changed, or -1 when `rows` hold nothing at or after the grid's start.
  */
 export function appendBars(pyramid, rows) {
   const base = pyramid.levels[pyramid.timeframe];

@@ -5,7 +5,7 @@ import workerText from "worker:./worker.js";
 import { appendBars, appendDerived, derivePyramid, endOf, partialPyramid } from "./pyramid.js";
 import { fetchBars } from "./wire.js";
 
-const CACHED_SYMBOLS = 6; // about 40 MB each
+const CACHED_SYMBOLS = 5; // about 50 MB each
 const YEAR_DELAY_MS = 60; // flicking through symbols does not load a year for each
 
 export class BarSource {
@@ -54,8 +54,8 @@ export class BarSource {
   }
 
   /**
-   * Append live bars of the finest step ([minute, o, h, l, c, v]) of `symbol`. Returns the pyramid on show that changed, or
-   * null. A hole between what is known and the first row makes the year be fetched again.
+   * Append live bars of the finest step ([minute, o, h, l, c, v]) of `symbol`. Returns the pyramid on show that
+   * changed, or null. A hole between what is known and the first row makes the year be fetched again.
    */
   append(symbol, rows) {
     const year = this.years.get(symbol);
@@ -84,7 +84,9 @@ export class BarSource {
     const until = window ? Math.ceil(window[1]) : undefined;
     const since = window ? Math.floor(window[0]) : undefined;
     try {
-      const { start, step, now, base } = await fetchBars(this.barsUrl({ symbol, step: timeframe, since, until }));
+      const { start, step, now, base } = await fetchBars(
+        this.barsUrl({ symbol, step: timeframe, since, until }),
+      );
       if (!this.#isWanted(symbol, timeframe) || this.years.has(symbol)) return;
       this.onPyramid(partialPyramid({ symbol, timeframe: step, start, base }), { now });
     } catch (error) {
@@ -113,7 +115,11 @@ export class BarSource {
   #show(year, timings) {
     const { symbol, timeframe } = this.wanted;
     if (timeframe === year.timeframe) this.derived = null;
-    else if (this.derived?.symbol !== symbol || this.derived.timeframe !== timeframe || this.derived.from !== year) {
+    else if (
+      this.derived?.symbol !== symbol ||
+      this.derived.timeframe !== timeframe ||
+      this.derived.from !== year
+    ) {
       this.derived = derivePyramid(year, timeframe);
       this.derived.from = year;
     }

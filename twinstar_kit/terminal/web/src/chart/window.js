@@ -88,8 +88,11 @@ export class ChartWindow {
   #pickStep(minutes) {
     const width = this.plotWidth();
     const current = this.shown?.pyramid === this.pyramid ? this.shown.step : 0;
-    if (current && minutes / current <= width * STICKY_HIGH && minutes / current >= width * STICKY_LOW) return current;
-    const usable = STEPS.filter((step) => canShow(this.pyramid, step) && !(this.pyramid.partial && step !== this.pyramid.timeframe));
+    if (current && minutes / current <= width * STICKY_HIGH && minutes / current >= width * STICKY_LOW)
+      return current;
+    const usable = STEPS.filter(
+      (step) => canShow(this.pyramid, step) && !(this.pyramid.partial && step !== this.pyramid.timeframe),
+    );
     if (!usable.includes(this.pyramid.timeframe)) usable.unshift(this.pyramid.timeframe);
     return usable.find((step) => minutes / step <= width) ?? usable[usable.length - 1];
   }
@@ -103,7 +106,16 @@ export class ChartWindow {
     const first = Math.max(0, Math.min(count - 10, Math.floor((x0 - reach - pyramid.start) / step)));
     const last = Math.max(first, Math.min(count, Math.ceil((x1 + reach - pyramid.start) / step)));
     const { bars, k0 } = barsAt(pyramid, step, first, last);
-    const shown = { pyramid, step, start: pyramid.start + first * step, n: last - first, bars, k0, atEnd: last >= count, first };
+    const shown = {
+      pyramid,
+      step,
+      start: pyramid.start + first * step,
+      n: last - first,
+      bars,
+      k0,
+      atEnd: last >= count,
+      first,
+    };
     this.setting = true;
     this.shown = shown;
     const items = new Array(shown.n);
@@ -172,7 +184,8 @@ function barsAt(pyramid, step, first, last) {
   const from = finestDivisor(pyramid, step);
   const ratio = step / from;
   const fine = pyramid.levels[from];
-  const i0 = first * ratio, i1 = Math.min(fine.n, last * ratio);
+  const i0 = first * ratio,
+    i1 = Math.min(fine.n, last * ratio);
   const slice = { n: i1 - i0, lines: {} };
   for (const field of ["open", "high", "low", "close", "volume"]) slice[field] = fine[field].subarray(i0, i1);
   for (const id in fine.lines) slice.lines[id] = fine.lines[id].subarray(i0, i1);

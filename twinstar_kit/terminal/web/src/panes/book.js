@@ -10,13 +10,26 @@ const MOST_TRADES = 40;
 
 export function mountBook(store) {
   const panel = byId("panel-book");
+  for (const [name, tab] of [["book", "tab-book"], ["trades", "tab-trades"]]) {
+    if (!store.boot.synthetic.includes(name)) continue;
+    byId(tab).append(h("small", { class: "count" }, " made up"));
+    byId(tab).title = "Not recorded: made up from the bars, so that orders can be tried";
+  }
   const pick = (event) => {
     const row = event.target.closest("[data-price]");
     if (row?.dataset.price) store.emit("price-picked", Number(row.dataset.price));
   };
-  const asks = makeSide("ask"), bids = makeSide("bid");
-  const last = h("strong", { class: "num" }, "–"), spread = h("small", { "data-testid": "spread" });
-  const titles = h("div", { class: "book-row book-titles" }, h("span", {}, "Price"), h("span", {}, "Amount"), h("span", {}, "Total"));
+  const asks = makeSide("ask"),
+    bids = makeSide("bid");
+  const last = h("strong", { class: "num" }, "–"),
+    spread = h("small", { "data-testid": "spread" });
+  const titles = h(
+    "div",
+    { class: "book-row book-titles" },
+    h("span", {}, "Price"),
+    h("span", {}, "Amount"),
+    h("span", {}, "Total"),
+  );
   panel.append(titles, asks.element, h("div", { class: "book-mid" }, last, spread), bids.element);
   panel.addEventListener("click", pick);
   let levels = MOST_LEVELS;
@@ -38,16 +51,30 @@ export function mountBook(store) {
 
 function makeSide(name) {
   const rows = Array.from({ length: MOST_LEVELS }, () => {
-    const price = h("span", { class: "num book-price" }), amount = h("span", { class: "num" }), total = h("span", { class: "num" }), bar = h("i", {});
-    return { element: h("div", { class: "book-row", title: "Use this price" }, bar, price, amount, total), price, amount, total, bar };
+    const price = h("span", { class: "num book-price" }),
+      amount = h("span", { class: "num" }),
+      total = h("span", { class: "num" }),
+      bar = h("i", {});
+    return {
+      element: h("div", { class: "book-row", title: "Use this price" }, bar, price, amount, total),
+      price,
+      amount,
+      total,
+      bar,
+    };
   });
   return { element: h("div", { class: `book-side book-${name}` }, ...rows.map((row) => row.element)), rows };
 }
 
 function drawBook(store, asks, bids, spread, levels) {
   const { book, instrument } = store;
-  const sides = [[asks, book?.asks ?? []], [bids, book?.bids ?? []]];
-  const depth = Math.max(...sides.map(([, quotes]) => quotes.slice(0, levels).reduce((sum, [, amount]) => sum + amount, 0)));
+  const sides = [
+    [asks, book?.asks ?? []],
+    [bids, book?.bids ?? []],
+  ];
+  const depth = Math.max(
+    ...sides.map(([, quotes]) => quotes.slice(0, levels).reduce((sum, [, amount]) => sum + amount, 0)),
+  );
   for (const [side, quotes] of sides) {
     let total = 0;
     side.rows.forEach((row, i) => {
@@ -62,16 +89,30 @@ function drawBook(store, asks, bids, spread, levels) {
     });
   }
   const [ask, bid] = sides.map(([, quotes]) => quotes[0]?.[0]);
-  setText(spread, ask && bid ? `Spread ${formatPrice(ask - bid, instrument)} (${formatPercent((ask - bid) / ask)})` : "");
+  setText(
+    spread,
+    ask && bid ? `Spread ${formatPrice(ask - bid, instrument)} (${formatPercent((ask - bid) / ask)})` : "",
+  );
 }
 
 function mountTape(store) {
   const panel = byId("panel-trades");
   const rows = Array.from({ length: MOST_TRADES }, () => {
-    const price = h("span", { class: "num" }), amount = h("span", { class: "num" }), time = h("span", { class: "num" });
+    const price = h("span", { class: "num" }),
+      amount = h("span", { class: "num" }),
+      time = h("span", { class: "num" });
     return { element: h("div", { class: "book-row" }, price, amount, time), price, amount, time };
   });
-  panel.append(h("div", { class: "book-row book-titles" }, h("span", {}, "Price"), h("span", {}, "Amount"), h("span", {}, "Time")), ...rows.map((row) => row.element));
+  panel.append(
+    h(
+      "div",
+      { class: "book-row book-titles" },
+      h("span", {}, "Price"),
+      h("span", {}, "Amount"),
+      h("span", {}, "Time"),
+    ),
+    ...rows.map((row) => row.element),
+  );
   store.on("trades", (trades) => {
     rows.forEach((row, i) => {
       const trade = trades[i];

@@ -38,9 +38,18 @@ function showAccount(store, chart) {
   if (!account) return;
   const here = (row) => row.symbol === symbol;
   chart.setOrders(account.orders.filter(here), account.positions.filter(here));
-  chart.setFills(account.fills.filter(here).reverse().map((fill) => ({
-    minute: fill.ts / 60_000, side: fill.side, price: fill.price, amount: fill.amount, note: noteOf(fill),
-  })));
+  chart.setFills(
+    account.fills
+      .filter(here)
+      .reverse()
+      .map((fill) => ({
+        minute: fill.ts / 60_000,
+        side: fill.side,
+        price: fill.price,
+        amount: fill.amount,
+        note: noteOf(fill),
+      })),
+  );
 }
 
 /** "Entry", "Exit" and "Stop" for a strategy; the amount for one's own fills. */
@@ -50,32 +59,85 @@ function noteOf(fill) {
 }
 
 function mountTools(store, chart) {
-  const steps = [...new Set([store.boot.base_step, ...TIMEFRAMES])].filter((minutes) => minutes % store.boot.base_step === 0);
+  const steps = [...new Set([store.boot.base_step, ...TIMEFRAMES])].filter(
+    (minutes) => minutes % store.boot.base_step === 0,
+  );
   const frames = steps.map((minutes, first) =>
-    h("button", { type: "button", "aria-pressed": String(first === 0), "data-testid": `timeframe-${labelOf(minutes)}`, onclick: () => {
-      chart.setTimeframe(minutes, store.now);
-      frames.forEach((button, i) => button.setAttribute("aria-pressed", String(steps[i] === minutes)));
-    } }, labelOf(minutes)));
-  const log = h("button", { type: "button", "aria-pressed": "false", title: "Logarithmic price scale", "data-testid": "log-scale", onclick: () => {
-    const on = log.getAttribute("aria-pressed") !== "true";
-    log.setAttribute("aria-pressed", String(on));
-    chart.setLogScale(on);
-  } }, "Log");
-  const latest = h("button", { type: "button", title: "Go to the last bar", "data-testid": "latest", onclick: () => chart.showLatest() }, "Latest ⇥");
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(first === 0),
+        "data-testid": `timeframe-${labelOf(minutes)}`,
+        onclick: () => {
+          chart.setTimeframe(minutes, store.now);
+          frames.forEach((button, i) => button.setAttribute("aria-pressed", String(steps[i] === minutes)));
+        },
+      },
+      labelOf(minutes),
+    ),
+  );
+  const log = h(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      title: "Logarithmic price scale",
+      "data-testid": "log-scale",
+      onclick: () => {
+        const on = log.getAttribute("aria-pressed") !== "true";
+        log.setAttribute("aria-pressed", String(on));
+        chart.setLogScale(on);
+      },
+    },
+    "Log",
+  );
+  const latest = h(
+    "button",
+    {
+      type: "button",
+      title: "Go to the last bar",
+      "data-testid": "latest",
+      onclick: () => chart.showLatest(),
+    },
+    "Latest ⇥",
+  );
   byId("chart-tools").append(
-    h("div", { class: "segments", role: "group", "aria-label": "Timeframe" }, ...frames), layersMenu(chart),
-    h("span", { class: "spring" }), h("div", { class: "segments" }, log, latest));
+    h("div", { class: "segments", role: "group", "aria-label": "Timeframe" }, ...frames),
+    layersMenu(chart),
+    h("span", { class: "spring" }),
+    h("div", { class: "segments" }, log, latest),
+  );
 }
 
 /** A disclosure with one checkbox a layer; the chips of the read-out do the same with one click. */
 function layersMenu(chart) {
   const boxes = new Map();
-  const rows = [{ id: "volume", label: "Volume", about: "Amount traded in each bar", colour: "#8b95a3" }, ...LAYERS].map((layer) => {
-    const box = h("input", { type: "checkbox", "data-testid": `menu-${layer.id}`, onchange: () => chart.toggleLayer(layer.id) });
+  const rows = [
+    { id: "volume", label: "Volume", about: "Amount traded in each bar", colour: "#8b95a3" },
+    ...LAYERS,
+  ].map((layer) => {
+    const box = h("input", {
+      type: "checkbox",
+      "data-testid": `menu-${layer.id}`,
+      onchange: () => chart.toggleLayer(layer.id),
+    });
     boxes.set(layer.id, box);
-    return h("label", { title: layer.about }, box, h("i", { style: { background: layer.colour } }), layer.label, h("small", {}, layer.about));
+    return h(
+      "label",
+      { title: layer.about },
+      box,
+      h("i", { style: { background: layer.colour } }),
+      layer.label,
+      h("small", {}, layer.about),
+    );
   });
-  const menu = h("details", { class: "menu" }, h("summary", { "data-testid": "layers-menu" }, "Indicators ▾"), h("div", { class: "menu-list" }, ...rows));
+  const menu = h(
+    "details",
+    { class: "menu" },
+    h("summary", { "data-testid": "layers-menu" }, "Indicators ▾"),
+    h("div", { class: "menu-list" }, ...rows),
+  );
   const reflect = () => {
     for (const [id, box] of boxes) box.checked = chart.state.shown.has(id);
   };

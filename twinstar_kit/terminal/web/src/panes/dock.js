@@ -1,16 +1,40 @@
 // The dock: open orders, positions and balances on the left, fills and equity on the right, as plain tables.
 
 import { byId, h, setMood, setText } from "../dom.js";
-import { formatBalance, formatLots, formatMoney, formatPercent, formatPrice, formatSigned, formatStamp } from "../format.js";
+import {
+  formatBalance,
+  formatLots,
+  formatMoney,
+  formatPercent,
+  formatPrice,
+  formatSigned,
+  formatStamp,
+} from "../format.js";
 
 const MOST_FILLS = 100;
 const TYPE_WORDS = { market: "Market", limit: "Limit", stop: "Stop", trailing_stop: "Trail" };
 
 export function mountDock(store, link) {
-  const orders = makeTable("panel-orders", ["Time", "Symbol", "Side", "Type", "Price", "Amount", "Filled", "Account", ""], "No open orders");
-  const positions = makeTable("panel-positions", ["Symbol", "Amount", "Entry", "Mark", "Value", "Profit", "%", "Account", ""], "No positions");
-  const balances = makeTable("panel-balances", ["Asset", "Free", "In orders", "Total", `Value ${store.boot.money}`, "Account"], "No balances");
-  const fills = makeTable("panel-fills", ["Time", "Symbol", "Side", "Price", "Amount", "Fee", "Account"], "No fills yet");
+  const orders = makeTable(
+    "panel-orders",
+    ["Time", "Symbol", "Side", "Type", "Price", "Amount", "Filled", "Account", ""],
+    "No open orders",
+  );
+  const positions = makeTable(
+    "panel-positions",
+    ["Symbol", "Amount", "Entry", "Mark", "Value", "Profit", "%", "Account", ""],
+    "No positions",
+  );
+  const balances = makeTable(
+    "panel-balances",
+    ["Asset", "Free", "In orders", "Total", `Value ${store.boot.money}`, "Account"],
+    "No balances",
+  );
+  const fills = makeTable(
+    "panel-fills",
+    ["Time", "Symbol", "Side", "Price", "Amount", "Fee", "Account"],
+    "No fills yet",
+  );
   byId("cancel-all").addEventListener("click", () => {
     for (const order of store.account.orders.filter((order) => !order.owner)) cancel(store, link, order);
   });
@@ -32,8 +56,17 @@ export function mountDock(store, link) {
 /** A table whose rows are keyed: a row that did not change keeps its element, and with it the keyboard's focus. */
 function makeTable(panelId, titles, emptyText) {
   const panel = byId(panelId);
-  const body = h("tbody", {}), empty = h("p", { class: "empty" }, emptyText);
-  panel.append(h("table", {}, h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)))), body), empty);
+  const body = h("tbody", {}),
+    empty = h("p", { class: "empty" }, emptyText);
+  panel.append(
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)))),
+      body,
+    ),
+    empty,
+  );
   const known = new Map(); // key -> {element, signature}
   return {
     set(rows) {
@@ -60,7 +93,16 @@ function makeTable(panelId, titles, emptyText) {
 
 const cell = (text, mood = "", attributes = {}) => h("td", { class: mood, ...attributes }, text);
 const sideCell = (side) => cell(side === "buy" ? "Buy" : "Sell", side === "buy" ? "up" : "down");
-const symbolCell = (store, symbol) => h("td", {}, h("button", { type: "button", class: "plain", title: `Show ${symbol}`, onclick: () => store.select(symbol) }, symbol));
+const symbolCell = (store, symbol) =>
+  h(
+    "td",
+    {},
+    h(
+      "button",
+      { type: "button", class: "plain", title: `Show ${symbol}`, onclick: () => store.select(symbol) },
+      symbol,
+    ),
+  );
 
 function orderRow(store, link, order) {
   const instrument = store.instruments.get(order.symbol);
@@ -69,11 +111,36 @@ function orderRow(store, link, order) {
   return {
     key: `${order.account}:${order.id}`,
     signature: JSON.stringify(order),
-    build: () => h("tr", { "data-order": order.id },
-      cell(formatStamp(order.ts), "num dim"), symbolCell(store, order.symbol), sideCell(order.side), cell(TYPE_WORDS[order.type] ?? order.type),
-      cell(formatPrice(price, instrument), "num"), cell(formatLots(order.amount, instrument), "num"), cell(formatLots(order.filled, instrument), "num"),
-      cell(order.owner || order.account, "dim"),
-      order.owner ? cell("") : h("td", {}, h("button", { type: "button", class: "row-action", "data-testid": "cancel", "aria-label": `Cancel ${words}`, onclick: () => cancel(store, link, order) }, "Cancel"))),
+    build: () =>
+      h(
+        "tr",
+        { "data-order": order.id },
+        cell(formatStamp(order.ts), "num dim"),
+        symbolCell(store, order.symbol),
+        sideCell(order.side),
+        cell(TYPE_WORDS[order.type] ?? order.type),
+        cell(formatPrice(price, instrument), "num"),
+        cell(formatLots(order.amount, instrument), "num"),
+        cell(formatLots(order.filled, instrument), "num"),
+        cell(order.owner || order.account, "dim"),
+        order.owner
+          ? cell("")
+          : h(
+              "td",
+              {},
+              h(
+                "button",
+                {
+                  type: "button",
+                  class: "row-action",
+                  "data-testid": "cancel",
+                  "aria-label": `Cancel ${words}`,
+                  onclick: () => cancel(store, link, order),
+                },
+                "Cancel",
+              ),
+            ),
+      ),
   };
 }
 
@@ -85,11 +152,39 @@ async function cancel(store, link, order) {
 function positionRow(store, link, position) {
   const instrument = store.instruments.get(position.symbol);
   const build = () => {
-    const mark = cell("", "num"), value = cell("", "num"), profit = cell("", "num"), percent = cell("", "num");
-    const row = h("tr", { "data-symbol": position.symbol },
-      symbolCell(store, position.symbol), cell(formatLots(position.amount, instrument), "num"), cell(formatPrice(position.average, instrument), "num"),
-      mark, value, profit, percent, cell(position.owner || position.account, "dim"),
-      position.owner ? cell("") : h("td", {}, h("button", { type: "button", class: "row-action", "data-testid": "close-position", "aria-label": `Sell all ${instrument.base} at market`, onclick: () => closePosition(store, link, position) }, "Close")));
+    const mark = cell("", "num"),
+      value = cell("", "num"),
+      profit = cell("", "num"),
+      percent = cell("", "num");
+    const row = h(
+      "tr",
+      { "data-symbol": position.symbol },
+      symbolCell(store, position.symbol),
+      cell(formatLots(position.amount, instrument), "num"),
+      cell(formatPrice(position.average, instrument), "num"),
+      mark,
+      value,
+      profit,
+      percent,
+      cell(position.owner || position.account, "dim"),
+      position.owner
+        ? cell("")
+        : h(
+            "td",
+            {},
+            h(
+              "button",
+              {
+                type: "button",
+                class: "row-action",
+                "data-testid": "close-position",
+                "aria-label": `Sell all ${instrument.base} at market`,
+                onclick: () => closePosition(store, link, position),
+              },
+              "Close",
+            ),
+          ),
+    );
     row.refresh = () => {
       const last = store.tickers.get(position.symbol)?.last;
       if (!last) return;
@@ -107,8 +202,17 @@ function positionRow(store, link, position) {
 }
 
 async function closePosition(store, link, position) {
-  const answer = await link.place({ symbol: position.symbol, side: "sell", order_type: "market", amount: position.free_text, price: "" });
-  store.toast(answer.ok ? `Sold ${position.free_text} ${position.symbol}` : answer.text, answer.ok ? "fill" : "error");
+  const answer = await link.place({
+    symbol: position.symbol,
+    side: "sell",
+    order_type: "market",
+    amount: position.free_text,
+    price: "",
+  });
+  store.toast(
+    answer.ok ? `Sold ${position.free_text} ${position.symbol}` : answer.text,
+    answer.ok ? "fill" : "error",
+  );
 }
 
 function balanceRow(store, balance) {
@@ -116,9 +220,19 @@ function balanceRow(store, balance) {
   return {
     key: `${balance.account}:${asset}`,
     signature: JSON.stringify(balance),
-    build: () => h("tr", { "data-asset": asset },
-      cell(asset), cell(formatBalance(balance.free, asset), "num", { "data-testid": `free-${balance.account}-${asset}` }), cell(formatBalance(balance.held, asset), "num"),
-      cell(formatBalance(balance.free + balance.held, asset), "num"), cell(formatMoney(balance.value, store.boot.money), "num"), cell(balance.owner || balance.account, "dim")),
+    build: () =>
+      h(
+        "tr",
+        { "data-asset": asset },
+        cell(asset),
+        cell(formatBalance(balance.free, asset), "num", {
+          "data-testid": `free-${balance.account}-${asset}`,
+        }),
+        cell(formatBalance(balance.held, asset), "num"),
+        cell(formatBalance(balance.free + balance.held, asset), "num"),
+        cell(formatMoney(balance.value, store.boot.money), "num"),
+        cell(balance.owner || balance.account, "dim"),
+      ),
   };
 }
 
@@ -127,8 +241,17 @@ function fillRow(store, fill) {
   return {
     key: `${fill.account}:${fill.id}`,
     signature: "", // a fill never changes
-    build: () => h("tr", { "data-fill": fill.id },
-      cell(formatStamp(fill.ts), "num dim"), symbolCell(store, fill.symbol), sideCell(fill.side), cell(formatPrice(fill.price, instrument), "num"),
-      cell(formatLots(fill.amount, instrument), "num"), cell(`${formatMoney(fill.fee, fill.fee_asset)} ${fill.fee_asset}`, "num dim"), cell(fill.owner || fill.account, "dim")),
+    build: () =>
+      h(
+        "tr",
+        { "data-fill": fill.id },
+        cell(formatStamp(fill.ts), "num dim"),
+        symbolCell(store, fill.symbol),
+        sideCell(fill.side),
+        cell(formatPrice(fill.price, instrument), "num"),
+        cell(formatLots(fill.amount, instrument), "num"),
+        cell(`${formatMoney(fill.fee, fill.fee_asset)} ${fill.fee_asset}`, "num dim"),
+        cell(fill.owner || fill.account, "dim"),
+      ),
   };
 }

@@ -7,7 +7,11 @@ import { byId, h, setText } from "../dom.js";
 import { formatBalance, formatLots, formatMoney, formatPrice } from "../format.js";
 import { isTyping } from "./watch.js";
 
-const TYPES = [["market", "Market"], ["limit", "Limit"], ["stop", "Stop"]];
+const TYPES = [
+  ["market", "Market"],
+  ["limit", "Limit"],
+  ["stop", "Stop"],
+];
 const SHARES = [25, 50, 75, 100];
 const FIRST_SHARE = 0.01; // of the free quote balance: the amount the ticket opens with
 
@@ -25,8 +29,10 @@ export function mountTicket(store, link) {
     ticket.touched = true;
     estimate(ticket);
   });
-  for (const input of [ticket.price, ticket.amount]) input.addEventListener("keydown", (event) => stepByKey(event, ticket, input));
-  for (const [side, share, button] of ticket.shares) button.addEventListener("click", () => takeShare(ticket, side, share));
+  for (const input of [ticket.price, ticket.amount])
+    input.addEventListener("keydown", (event) => stepByKey(event, ticket, input));
+  for (const [side, share, button] of ticket.shares)
+    button.addEventListener("click", () => takeShare(ticket, side, share));
   ticket.buy.addEventListener("click", () => submit(ticket, "buy"));
   ticket.sell.addEventListener("click", () => submit(ticket, "sell"));
   document.addEventListener("keydown", (event) => {
@@ -52,34 +58,95 @@ export function mountTicket(store, link) {
 const plain = (value, decimals) => value.toFixed(decimals);
 
 function buildForm() {
-  const types = TYPES.map(([type, label]) => [type, h("button", { type: "button", "data-testid": `type-${type}` }, label)]);
+  const types = TYPES.map(([type, label]) => [
+    type,
+    h("button", { type: "button", "data-testid": `type-${type}` }, label),
+  ]);
   const field = (label, id, testid) => {
-    const input = h("input", { id, type: "text", inputmode: "decimal", class: "num", "data-testid": testid, autocomplete: "off" });
-    const name = h("span", { class: "field-name" }, label), unit = h("span", { class: "field-unit" });
+    const input = h("input", {
+      id,
+      type: "text",
+      inputmode: "decimal",
+      class: "num",
+      "data-testid": testid,
+      autocomplete: "off",
+    });
+    const name = h("span", { class: "field-name" }, label),
+      unit = h("span", { class: "field-unit" });
     return { input, name, unit, row: h("label", { class: "field" }, name, input, unit) };
   };
-  const price = field("Price", "order-price", "order-price"), amount = field("Amount", "order-amount", "order-amount");
+  const price = field("Price", "order-price", "order-price"),
+    amount = field("Amount", "order-amount", "order-amount");
   const shares = [];
   const shareRow = (side) => {
-    const available = h("b", { class: "num", "data-testid": `available-${side === "buy" ? "quote" : "base"}` }, "–");
+    const available = h(
+      "b",
+      { class: "num", "data-testid": `available-${side === "buy" ? "quote" : "base"}` },
+      "–",
+    );
     const buttons = SHARES.map((share) => {
       const button = h("button", { type: "button", "data-testid": `${side}-${share}` }, `${share}%`);
       shares.push([side, share, button]);
       return button;
     });
-    return { available, row: h("div", { class: `shares shares-${side}`, role: "group" }, h("div", { class: "shares-available" }, available), ...buttons) };
+    return {
+      available,
+      row: h(
+        "div",
+        { class: `shares shares-${side}`, role: "group" },
+        h("div", { class: "shares-available" }, available),
+        ...buttons,
+      ),
+    };
   };
-  const quote = shareRow("buy"), base = shareRow("sell");
-  const cost = h("b", { class: "num" }, "–"), fee = h("b", { class: "num" }, "–");
-  const buy = h("button", { type: "button", class: "act act-buy", "data-testid": "buy", title: "Buy (B moves here)" }, "Buy");
-  const sell = h("button", { type: "button", class: "act act-sell", "data-testid": "sell", title: "Sell (S moves here)" }, "Sell");
+  const quote = shareRow("buy"),
+    base = shareRow("sell");
+  const cost = h("b", { class: "num" }, "–"),
+    fee = h("b", { class: "num" }, "–");
+  const buy = h(
+    "button",
+    { type: "button", class: "act act-buy", "data-testid": "buy", title: "Buy (B moves here)" },
+    "Buy",
+  );
+  const sell = h(
+    "button",
+    { type: "button", class: "act act-sell", "data-testid": "sell", title: "Sell (S moves here)" },
+    "Sell",
+  );
   const parts = [
-    h("div", { class: "segments ticket-types", role: "group", "aria-label": "Order type" }, ...types.map(([, button]) => button)),
-    price.row, amount.row, quote.row, base.row,
-    h("div", { class: "estimate", "data-testid": "estimate" }, h("span", {}, "Cost ≈ ", cost), h("span", {}, "Fee ≈ ", fee)),
+    h(
+      "div",
+      { class: "segments ticket-types", role: "group", "aria-label": "Order type" },
+      ...types.map(([, button]) => button),
+    ),
+    price.row,
+    amount.row,
+    quote.row,
+    base.row,
+    h(
+      "div",
+      { class: "estimate", "data-testid": "estimate" },
+      h("span", {}, "Cost ≈ ", cost),
+      h("span", {}, "Fee ≈ ", fee),
+    ),
     h("div", { class: "acts" }, buy, sell),
   ];
-  return { parts, types, price: price.input, priceName: price.name, priceUnit: price.unit, amount: amount.input, amountUnit: amount.unit, shares, quote, base, cost, fee, buy, sell };
+  return {
+    parts,
+    types,
+    price: price.input,
+    priceName: price.name,
+    priceUnit: price.unit,
+    amount: amount.input,
+    amountUnit: amount.unit,
+    shares,
+    quote,
+    base,
+    cost,
+    fee,
+    buy,
+    sell,
+  };
 }
 
 function setType(ticket, type) {
@@ -88,7 +155,8 @@ function setType(ticket, type) {
   setText(ticket.priceName, type === "stop" ? "Stop price" : "Price");
   ticket.price.placeholder = type === "market" ? "Market price" : "";
   if (type === "market") ticket.price.value = "";
-  else if (!ticket.price.value && ticket.store.ticker) ticket.price.value = plain(ticket.store.ticker.last, ticket.store.instrument.price_decimals);
+  else if (!ticket.price.value && ticket.store.ticker)
+    ticket.price.value = plain(ticket.store.ticker.last, ticket.store.instrument.price_decimals);
   estimate(ticket);
 }
 
@@ -102,7 +170,12 @@ function showInstrument(ticket) {
   ticket.buy.setAttribute("aria-label", `Buy ${symbol}`);
   ticket.sell.setAttribute("aria-label", `Sell ${symbol}`);
   for (const [side, share, button] of ticket.shares) {
-    button.setAttribute("aria-label", side === "buy" ? `Amount for ${share} % of the free ${quote}` : `Amount of ${share} % of the free ${base}`);
+    button.setAttribute(
+      "aria-label",
+      side === "buy"
+        ? `Amount for ${share} % of the free ${quote}`
+        : `Amount of ${share} % of the free ${base}`,
+    );
   }
   ticket.price.value = ticket.amount.value = "";
   ticket.touched = false;
@@ -120,7 +193,8 @@ function showBalances(ticket) {
   if (!ticket.amount.value && !ticket.touched) suggestAmount(ticket);
 }
 
-const orderPrice = ({ type, price, store }) => (type !== "market" && Number(price.value) > 0 ? Number(price.value) : store.ticker?.last);
+const orderPrice = ({ type, price, store }) =>
+  type !== "market" && Number(price.value) > 0 ? Number(price.value) : store.ticker?.last;
 
 /** `amount` cut down to the lot. */
 function toLots(amount, { lot, amount_decimals: decimals }) {
@@ -131,19 +205,30 @@ function suggestAmount(ticket) {
   const { store } = ticket;
   const price = store.ticker?.last;
   if (!price || !store.account) return;
-  const amount = Math.max((store.free(store.instrument.quote) * FIRST_SHARE) / price, store.instrument.min_amount);
-  ticket.amount.value = toLots(amount, store.instrument).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  const amount = Math.max(
+    (store.free(store.instrument.quote) * FIRST_SHARE) / price,
+    store.instrument.min_amount,
+  );
+  ticket.amount.value = toLots(amount, store.instrument)
+    .replace(/(\.\d*?)0+$/, "$1")
+    .replace(/\.$/, "");
   estimate(ticket);
 }
 
 function takeShare(ticket, side, share) {
   const { store } = ticket;
   const { base, quote, fee_taker: fee } = store.instrument;
-  const price = side === "buy" && ticket.type === "market" ? (store.book?.asks[0]?.[0] ?? orderPrice(ticket)) : orderPrice(ticket);
+  const price =
+    side === "buy" && ticket.type === "market"
+      ? (store.book?.asks[0]?.[0] ?? orderPrice(ticket))
+      : orderPrice(ticket);
   if (!price) return;
   // A market order for everything leaves room for its fee and for the levels it eats.
   const room = share === 100 && ticket.type === "market" ? 0.999 : 1;
-  const amount = side === "buy" ? (store.free(quote) * (share / 100) * room) / (price * (1 + fee)) : store.free(base) * (share / 100);
+  const amount =
+    side === "buy"
+      ? (store.free(quote) * (share / 100) * room) / (price * (1 + fee))
+      : store.free(base) * (share / 100);
   ticket.amount.value = toLots(amount, store.instrument);
   ticket.touched = true;
   estimate(ticket);
@@ -165,7 +250,10 @@ function stepByKey(event, ticket, input) {
   if (!way) return;
   event.preventDefault();
   const { instrument } = ticket.store;
-  const [step, decimals] = input === ticket.price ? [instrument.tick, instrument.price_decimals] : [instrument.lot, instrument.amount_decimals];
+  const [step, decimals] =
+    input === ticket.price
+      ? [instrument.tick, instrument.price_decimals]
+      : [instrument.lot, instrument.amount_decimals];
   const from = Number(input.value) || (input === ticket.price ? (ticket.store.ticker?.last ?? 0) : 0);
   input.value = plain(Math.max(0, from + way * step * (event.shiftKey ? 10 : 1)), decimals);
   input.dispatchEvent(new Event("input"));
@@ -176,7 +264,13 @@ async function submit(ticket, side) {
   const button = ticket[side];
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
-  const answer = await link.place({ symbol: store.symbol, side, order_type: type, amount: ticket.amount.value.trim(), price: type === "market" ? "" : ticket.price.value.trim() });
+  const answer = await link.place({
+    symbol: store.symbol,
+    side,
+    order_type: type,
+    amount: ticket.amount.value.trim(),
+    price: type === "market" ? "" : ticket.price.value.trim(),
+  });
   button.removeAttribute("aria-busy");
   if (!answer.ok) store.toast(answer.text, "error");
 }

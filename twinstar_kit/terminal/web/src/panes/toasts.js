@@ -11,7 +11,16 @@ export function mountToasts(store) {
   const host = byId("toasts");
   store.on("toast", ({ text, kind }) => {
     const close = h("button", { type: "button", class: "toast-close", "aria-label": "Dismiss" }, "×");
-    const toast = h("div", { class: `toast toast-${kind}`, role: kind === "error" ? "alert" : "status", "data-testid": `toast-${kind}` }, h("span", {}, text), close);
+    const toast = h(
+      "div",
+      {
+        class: `toast toast-${kind}`,
+        role: kind === "error" ? "alert" : "status",
+        "data-testid": `toast-${kind}`,
+      },
+      h("span", {}, text),
+      close,
+    );
     close.addEventListener("click", () => toast.remove());
     host.append(toast);
     while (host.children.length > MOST) host.firstElementChild.remove();
@@ -23,10 +32,21 @@ export function mountToasts(store) {
 function tellWhatHappens(store) {
   let known = null; // keys of the orders and fills that were there before
   store.on("account", (account) => {
-    const orders = account.orders.map((order) => [`order ${order.account} ${order.id}`, () => tellOrder(store, order)]);
-    const fills = account.fills.map((fill) => [`fill ${fill.account} ${fill.id}`, () => tellFill(store, fill)]);
+    const orders = account.orders.map((order) => [
+      `order ${order.account} ${order.id}`,
+      () => tellOrder(store, order),
+    ]);
+    const fills = account.fills.map((fill) => [
+      `fill ${fill.account} ${fill.id}`,
+      () => tellFill(store, fill),
+    ]);
     const news = [...orders, ...fills];
-    if (known) for (const [, tell] of news.filter(([key]) => !known.has(key)).slice(0, MOST).reverse()) tell();
+    if (known)
+      for (const [, tell] of news
+        .filter(([key]) => !known.has(key))
+        .slice(0, MOST)
+        .reverse())
+        tell();
     known = new Set(news.map(([key]) => key));
   });
 }
@@ -35,11 +55,20 @@ function tellOrder(store, order) {
   if (order.owner) return; // a strategy moves its stops all the time
   const instrument = store.instruments.get(order.symbol);
   const price = formatPrice(order.stop_price || order.price, instrument);
-  store.toast(`${order.side === "buy" ? "Buy" : "Sell"} ${order.type} ${formatLots(order.amount, instrument)} ${order.symbol} at ${price} is working`);
+  store.toast(
+    `${order.side === "buy" ? "Buy" : "Sell"} ${order.type} ${formatLots(order.amount, instrument)} ${order.symbol} at ${price} is working`,
+  );
 }
 
 function tellFill(store, fill) {
   const instrument = store.instruments.get(fill.symbol);
-  const who = fill.owner ? `${fill.owner} ${fill.side === "buy" ? "bought" : "sold"}` : fill.side === "buy" ? "Bought" : "Sold";
-  store.toast(`${who} ${formatLots(fill.amount, instrument)} ${fill.symbol} at ${formatPrice(fill.price, instrument)}`, "fill");
+  const who = fill.owner
+    ? `${fill.owner} ${fill.side === "buy" ? "bought" : "sold"}`
+    : fill.side === "buy"
+      ? "Bought"
+      : "Sold";
+  store.toast(
+    `${who} ${formatLots(fill.amount, instrument)} ${fill.symbol} at ${formatPrice(fill.price, instrument)}`,
+    "fill",
+  );
 }

@@ -1,13 +1,28 @@
 // The top bar: the symbol and its day, the account in two numbers, the mode, the venue's clock, the link.
 
 import { byId, setMood, setText } from "../dom.js";
-import { formatAmount, formatDay, formatMoney, formatMove, formatPercent, formatPrice, formatTime, zoneName } from "../format.js";
+import {
+  formatAmount,
+  formatDay,
+  formatMoney,
+  formatMove,
+  formatPercent,
+  formatPrice,
+  formatTime,
+  zoneName,
+} from "../format.js";
 
-const LINK_WORDS = { connecting: "connecting", live: "live", stale: "no word from the server", ended: "the session has ended" };
+const LINK_WORDS = {
+  connecting: "connecting",
+  live: "live",
+  stale: "no word from the server",
+  ended: "the session has ended",
+};
 
 export function mountTopBar(store) {
   const { boot } = store;
   byId("simulated").hidden = !boot.simulated;
+  byId("replay").hidden = boot.simulated || !boot.feed.startsWith("replay");
   byId("balance").dataset.testid = `balance-${boot.money}`;
   for (const unit of document.querySelectorAll(".money-unit")) setText(unit, boot.money);
   byId("mode").title = `Session ${boot.session}, feed ${boot.feed}: orders fill on a virtual exchange`;
@@ -27,7 +42,9 @@ export function mountTopBar(store) {
     const badge = byId("strategy");
     badge.hidden = !strategies.length;
     setText(badge, strategies.map(({ name }) => name).join(" · "));
-    badge.title = strategies.map(({ name, account, params }) => `Strategy ${name} on account ${account}: ${params}`).join("\n");
+    badge.title = strategies
+      .map(({ name, account, params }) => `Strategy ${name} on account ${account}: ${params}`)
+      .join("\n");
   });
   store.on("now", (now) => {
     setText(byId("clock"), formatTime(now));
@@ -46,8 +63,12 @@ function showTicker(store) {
   if (!ticker || !instrument) return;
   const last = byId("last-price");
   setText(last, formatPrice(ticker.last, instrument));
-  if (ticker.before !== undefined && ticker.before !== ticker.last) setMood(last, ticker.last - ticker.before);
-  setText(byId("stat-change"), `${formatMove(ticker.last - ticker.open, instrument)}  ${formatPercent(ticker.change)}`);
+  if (ticker.before !== undefined && ticker.before !== ticker.last)
+    setMood(last, ticker.last - ticker.before);
+  setText(
+    byId("stat-change"),
+    `${formatMove(ticker.last - ticker.open, instrument)}  ${formatPercent(ticker.change)}`,
+  );
   setMood(byId("stat-change"), ticker.change);
   setText(byId("stat-high"), formatPrice(ticker.high, instrument));
   setText(byId("stat-low"), formatPrice(ticker.low, instrument));

@@ -10,7 +10,8 @@ const SORTS = [
 ];
 
 export function mountWatch(store) {
-  const list = byId("watch-list"), search = byId("watch-search");
+  const list = byId("watch-list"),
+    search = byId("watch-search");
   const rows = [...store.instruments.values()].map((instrument) => makeRow(instrument, store));
   const filter = { text: "", quote: "All", sort: null, falling: false };
   const arrange = () => arrangeRows(list, rows, filter);
@@ -67,9 +68,21 @@ export function mountWatch(store) {
 export const isTyping = (event) => event.target.closest?.("input, textarea, select") !== null;
 
 function makeRow(instrument, store) {
-  const last = h("span", { class: "num watch-last" }, "–"), change = h("span", { class: "num watch-change" }, "–");
-  const element = h("div", { class: "watch-row", role: "option", id: `watch-${instrument.symbol.replace("/", "-")}`, "data-symbol": instrument.symbol, "aria-selected": "false" },
-    h("span", { class: "watch-name" }, instrument.base, h("small", {}, `/${instrument.quote}`)), last, change);
+  const last = h("span", { class: "num watch-last" }, "–"),
+    change = h("span", { class: "num watch-change" }, "–");
+  const element = h(
+    "div",
+    {
+      class: "watch-row",
+      role: "option",
+      id: `watch-${instrument.symbol.replace("/", "-")}`,
+      "data-symbol": instrument.symbol,
+      "aria-selected": "false",
+    },
+    h("span", { class: "watch-name" }, instrument.base, h("small", {}, `/${instrument.quote}`)),
+    last,
+    change,
+  );
   return { instrument, element, last, change, ticker: store.tickers.get(instrument.symbol) };
 }
 
@@ -90,7 +103,9 @@ function arrangeRows(list, rows, { text, quote, sort, falling }) {
     element.hidden = !(matches && (quote === "All" || instrument.quote === quote));
   }
   if (!sort) return;
-  const sorted = [...rows].sort((a, b) => (sort.of(a) > sort.of(b) ? 1 : sort.of(a) < sort.of(b) ? -1 : 0) * (falling ? -1 : 1));
+  const sorted = [...rows].sort(
+    (a, b) => (sort.of(a) > sort.of(b) ? 1 : sort.of(a) < sort.of(b) ? -1 : 0) * (falling ? -1 : 1),
+  );
   if (sorted.every((row, i) => list.children[i] === row.element)) return;
   list.append(...sorted.map((row) => row.element));
 }
@@ -101,22 +116,48 @@ function mountQuotes(store, filter, arrange) {
   const quotes = ["All", ...new Set([...store.instruments.values()].map((instrument) => instrument.quote))];
   if (quotes.length < 3) return;
   const buttons = quotes.map((quote) =>
-    h("button", { type: "button", "aria-pressed": String(quote === "All"), "data-testid": `quote-${quote}`, onclick: () => {
-      filter.quote = quote;
-      for (const button of buttons) button.setAttribute("aria-pressed", String(button.textContent === quote));
-      arrange();
-    } }, quote));
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(quote === "All"),
+        "data-testid": `quote-${quote}`,
+        onclick: () => {
+          filter.quote = quote;
+          for (const button of buttons)
+            button.setAttribute("aria-pressed", String(button.textContent === quote));
+          arrange();
+        },
+      },
+      quote,
+    ),
+  );
   byId("watch-quotes").append(...buttons);
 }
 
 function mountHead(filter, arrange) {
   const buttons = SORTS.map((sort) =>
-    h("button", { type: "button", class: `sort sort-${sort.key}`, "data-testid": `sort-${sort.key}`, onclick: () => {
-      filter.falling = filter.sort === sort ? !filter.falling : sort.key !== "symbol";
-      filter.sort = sort;
-      SORTS.forEach((other, i) => buttons[i].setAttribute("data-order", other === sort ? (filter.falling ? "falling" : "rising") : ""));
-      arrange();
-    } }, sort.label));
+    h(
+      "button",
+      {
+        type: "button",
+        class: `sort sort-${sort.key}`,
+        "data-testid": `sort-${sort.key}`,
+        onclick: () => {
+          filter.falling = filter.sort === sort ? !filter.falling : sort.key !== "symbol";
+          filter.sort = sort;
+          SORTS.forEach((other, i) =>
+            buttons[i].setAttribute(
+              "data-order",
+              other === sort ? (filter.falling ? "falling" : "rising") : "",
+            ),
+          );
+          arrange();
+        },
+      },
+      sort.label,
+    ),
+  );
   byId("watch-head").append(...buttons);
 }
 
