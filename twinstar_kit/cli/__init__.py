@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-__all__ = ["main"]
+__all__ = ["main", "spread_assignments"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from twinstar_kit.kernel.errors import TwinStarError
 
     try:
-        code = app(args=arguments, prog_name="twinstar", standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        code = app(args=spread_assignments(given), prog_name="twinstar", standalone_mode=False)
     except TwinStarError as error:
         _refuse(str(error))
     except TyperException as error:
@@ -32,6 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f": {error.filename}" if error.filename else ""
         _refuse(f"{error.strerror or error}{where}")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def spread_assignments(arguments: Sequence[str]) -> list[str]:
+    """Let one `--set` or `-p` take several assignments, as in `--set lookback=20 fill=close`.
+
+    >>> spread_assignments(["backtest", "breakout", "--set", "a=1", "b=2", "--json"])
+    ['backtest', 'breakout', '--set', 'a=1', '--set', 'b=2', '--json']
+    """
+    spread: list[str] = []
+    option = ""
+    for at, word in enumerate(arguments):
+        follows = bool(option) and "=" in word and not word.startswith("-")
+        if follows and arguments[at - 1] != option:
+            spread.append(option)
+        elif not follows:
+            option = word if word in ("--set", "-p", "--parameter") else ""
+        spread.append(word)
+    return spread
 
 
 def _misused(message: str, context: Any) -> NoReturn:
