@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.bars import Bars
+from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind
 from twinstar_kit.kernel.records import Digest, event_t
 from twinstar_kit.session.setup import Setup, as_broker, as_strategy, prepare
@@ -19,6 +21,8 @@ from twinstar_kit.testing.walks import random_walk
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from twinstar_kit.strategy import Runner
 
 Events = npt.NDArray[np.void]
 CUTS = 8
@@ -141,72 +145,102 @@ def check_strategy(
     >>> [proof.name for proof in report.proofs]
     ['repeatable', 'no look-ahead', 'compiled equals interpreted', 'restartable']
     """
-    given = as_strategy(strategy)
-    bars = random_walk() if bars is None else bars
-    broker = as_broker(settings)
+    return _Check(
+        as_strategy(strategy), random_walk() if bars is None else bars, as_broker(settings), seed
+    ).run()
 
-    def setup(mode: str = "auto") -> Setup:
-        return prepare(given, bars.instrument, bars.timeframe_ms, broker, mode)
 
-    g = np.random.default_rng(seed)
-    spread = [
-        len(bars) // 64,
-        len(bars) // 8,
-        len(bars) - 1,
-        *g.integers(1, max(len(bars), 2), CUTS).tolist(),
-    ]
-    cuts = sorted({k for k in spread if 0 < k < len(bars)})
-    first = setup()
-    whole = _play(first, bars, cuts)
-    report = StrategyReport(type(given).__name__, len(bars), first.runner.mode, digest=whole.digest)
-    kinds = whole.events["kind"]
-    report.proposals, report.fills = (
-        int((kinds == EventKind.PROPOSED).sum()),
-        int((kinds == EventKind.FILLED).sum()),
-    )
-    if not report.fills:
-        report.note = "no order filled on these bars, so the proofs say little; give bars on which it trades"
+class _Check:
+    """The proofs on one strategy, one set of bars, one broker."""
 
-    _same(NotRepeatable, whole, _play(setup(), bars), bars, ("the first run", "the second"), report)
-    report.proofs.append(Proof("repeatable", f"digest {whole.digest[:16]} twice"))
+    def __init__(self, strategy: Strategy, bars: Bars, broker: Broker, seed: int) -> None:
+        self.strategy, self.bars, self.broker = strategy, bars, broker
+        self.random = np.random.default_rng(seed)
+        n = len(bars)
+        spread = [n // 64, n // 8, n - 1, *self.random.integers(1, max(n, 2), CUTS).tolist()]
+        self.cuts = sorted({k for k in spread if 0 < k < n})
 
-    for k in cuts:
-        short = _play(setup(), bars[:k])
-        begun = whole.events[: whole.counts[k]]
-        difference = first_difference(
-            short.events, begun, bars.instrument, (f"the run over {k} bars", "the whole run")
+    def run(self) -> StrategyReport:
+        first = self.setup()
+        self.whole = _play(first, self.bars, self.cuts)
+        report = StrategyReport(
+            type(self.strategy).__name__, len(self.bars), first.runner.mode, digest=self.whole.digest
         )
-        difference = difference or equity_difference(
-            short.equity, whole.equity[:k], bars.instrument, ("the short run", "the whole")
+        kinds = self.whole.events["kind"]
+        report.proposals, report.fills = (
+            int((kinds == EventKind.PROPOSED).sum()),
+            int((kinds == EventKind.FILLED).sum()),
         )
-        if difference:
-            raise LooksAhead(report.strategy, difference, report)
-    report.proofs.append(
-        Proof("no look-ahead", f"runs over {len(cuts)} beginnings, {cuts[0]} to {cuts[-1]} bars")
-    )
-
-    if first.runner.mode == "compiled":
-        slow = _play(setup("interpreted"), bars)
-        _same(ModesDiffer, whole, slow, bars, ("the compiled run", "the interpreted one"), report)
-        report.proofs.append(
-            Proof(
-                "compiled equals interpreted", f"{len(whole.events)} events, equity and state, byte for byte"
+        if not report.fills:
+            report.note = (
+                "no order filled on these bars, so the proofs say little; give bars on which it trades"
             )
-        )
-    else:
-        report.proofs.append(
-            Proof("compiled equals interpreted", "", f"it runs interpreted only: {first.runner.reason}")
-        )
+        self.report = report
+        for prove in (
+            self.repeatable,
+            self.no_look_ahead,
+            partial(self.modes, first.runner),
+            self.restartable,
+        ):
+            report.proofs.append(prove())
+        return report
 
-    stops = (
-        range(1, len(bars))
-        if len(bars) <= RESTARTS
-        else sorted(set(g.integers(1, len(bars), RESTARTS).tolist()))
-    )
-    restarted = _play(setup(), bars, stops, restart=setup)
-    _same(RestartDiffers, whole, restarted, bars, ("the run without a restart", "the restarted one"), report)
-    report.proofs.append(Proof("restartable", f"{len(stops)} restarts from snapshots"))
-    return report
+    def setup(self, mode: str = "auto") -> Setup:
+        return prepare(self.strategy, self.bars.instrument, self.bars.timeframe_ms, self.broker, mode)
+
+    def repeatable(self) -> Proof:
+        self.same(NotRepeatable, _play(self.setup(), self.bars), ("the first run", "the second"))
+        return Proof("repeatable", f"digest {self.whole.digest[:16]} twice")
+
+    def no_look_ahead(self) -> Proof:
+        instrument = self.bars.instrument
+        for k in self.cuts:
+            short = _play(self.setup(), self.bars[:k])
+            begun = self.whole.events[: self.whole.counts[k]]
+            difference = first_difference(
+                short.events, begun, instrument, (f"the run over {k} bars", "the whole run")
+            )
+            if not difference:
+                difference = equity_difference(
+                    short.equity, self.whole.equity[:k], instrument, ("the short run", "the whole")
+                )
+            if difference:
+                raise LooksAhead(self.report.strategy, difference, self.report)
+        return Proof("no look-ahead", f"runs over {len(self.cuts)} beginnings of the bars")
+
+    def modes(self, first: Runner) -> Proof:
+        name = "compiled equals interpreted"
+        if first.mode == "interpreted":
+            return Proof(name, "", f"it runs interpreted only: {first.reason}")
+        self.same(
+            ModesDiffer,
+            _play(self.setup("interpreted"), self.bars),
+            ("the compiled run", "the interpreted one"),
+        )
+        return Proof(name, f"{len(self.whole.events)} events, equity and state, byte for byte")
+
+    def restartable(self) -> Proof:
+        stops = list(range(1, len(self.bars)))
+        if len(stops) > RESTARTS:
+            stops = sorted(set(self.random.integers(1, len(self.bars), RESTARTS).tolist()))
+        restarted = _play(self.setup(), self.bars, stops, restart=self.setup)
+        self.same(RestartDiffers, restarted, ("the run without a restart", "the restarted one"))
+        return Proof("restartable", f"{len(stops)} restarts from snapshots")
+
+    def same(self, error: type[StrategyCheckFailed], other: _Run, names: tuple[str, str]) -> None:
+        """Raise `error` at the first difference between the whole run and another one."""
+        one = self.whole
+        difference = first_difference(one.events, other.events, self.bars.instrument, names)
+        difference = difference or equity_difference(one.equity, other.equity, self.bars.instrument, names)
+        if not difference and one.states != other.states:
+            what = "strategy's fields" if one.states[0] == other.states[0] else "account"
+            difference = f"the events are the same, but the {what} at the end are not"
+        if not difference and one.digest != other.digest:
+            difference = (
+                f"the events are the same, but the digests are not: {one.digest[:16]} and {other.digest[:16]}"
+            )
+        if difference:
+            raise error(self.report.strategy, difference, self.report)
 
 
 def _play(setup: Setup, bars: Bars, stops: Iterable[int] = (), restart: Any = None) -> _Run:
@@ -233,24 +267,3 @@ def _play(setup: Setup, bars: Bars, stops: Iterable[int] = (), restart: Any = No
     digest.update(events)
     states = setup.engine.snapshot(), setup.runner.snapshot()
     return _Run(events, equity, counts, states, digest.hexdigest(bars.data_digest, len(bars)))
-
-
-def _same(
-    error: type[StrategyCheckFailed],
-    one: _Run,
-    other: _Run,
-    bars: Bars,
-    names: tuple[str, str],
-    report: StrategyReport,
-) -> None:
-    difference = first_difference(one.events, other.events, bars.instrument, names)
-    difference = difference or equity_difference(one.equity, other.equity, bars.instrument, names)
-    if not difference and one.states != other.states:
-        what = "strategy's fields" if one.states[0] == other.states[0] else "account"
-        difference = f"the events are the same, but the {what} at the end are not"
-    if not difference and one.digest != other.digest:
-        difference = (
-            f"the events are the same, but the digests are not: {one.digest[:16]} and {other.digest[:16]}"
-        )
-    if difference:
-        raise error(report.strategy, difference, report)
