@@ -87,6 +87,7 @@ BODIES = [
     ("ctx.buy('all')", "ctx.buy takes a number, not a str"),
     ("x = clip(1.0)", "clip(x, low, high): missing a required argument: 'low'"),
     ("self.level()", "a float cannot be called"),
+    ("self.average.update(ctx.bar.close)", "'average' is fed on every bar already; to feed it yourself declare it with of=()"),
     # what would make the result depend on more than the bars
     ("x = random.random()", "may not use 'random.random': it is randomness"),
     ("x = chance()", "may not use 'chance': it is randomness"),
@@ -147,6 +148,9 @@ def test_what_may_be_right_is_no_error(tmp_path: Path):
 CLASSES = [
     ("def on_bar(self): pass", "Mine.on_bar must be written on_bar(self, ctx)"),
     ("def on_bar(self, ctx): pass\n    def on_fill(self, ctx): pass", "Mine.on_fill would never be called; a strategy has on_bar"),
+    ("def __init__(self): self.seen = []\n    def on_bar(self, ctx): pass", "Mine has a __init__; declare its fields in the class"),
+    ("async def on_bar(self, ctx): pass", "Mine.on_bar must be a plain method, without async and yield"),
+    ("def on_bar(self, ctx): yield", "Mine.on_bar must be a plain method, without async and yield"),
     ("level: float\n    def on_bar(self, ctx): pass", "Mine.level needs a start value, such as `level: float = 0.0`"),
     ("level: int = 0.5\n    def on_bar(self, ctx): pass", "cannot store a float in Mine.level, which is declared int"),
     ("params: int = 5\n    def on_bar(self, ctx): pass", "the name 'params' is taken by the base class"),

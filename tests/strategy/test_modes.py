@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
+import subprocess
+import sys
+import typing
 from math import log as natural
 from pathlib import Path
 from typing import ClassVar
@@ -232,6 +237,52 @@ def test_bars_one_at_a_time_are_the_same_run(bars: Bars):
         events.append(engine.drain())
     assert np.concatenate(events).tobytes() == expected.events.tobytes()
     assert steps.snapshot() == whole.snapshot()
+
+
+class Shadows(Strategy):
+    """Locals named like what the generated module uses, and a decorator that changes nothing."""
+
+    level: float = 0.0
+    count: int = 2
+
+    @typing.no_type_check
+    def on_bar(self, ctx):
+        exact = pointers = compiled = run = component = 2.0
+        max_ = max(exact, pointers)
+        min = max_ + compiled + run + component
+        self.level = math.sqrt(min * ctx.bar.close) + math.floor(exact)
+        self.count = self.count * 3 % 1_001
+        if self.count % 7 == 0:
+            ctx.buy()
+        elif self.count % 7 == 3:
+            ctx.close()
+
+
+def test_names_of_the_users_own_disturb_nothing(bars: Bars):
+    compiled, interpreted = make_runner(Shadows(), "compiled"), make_runner(Shadows(), "interpreted")
+    assert play(compiled, bars).events.tobytes() == play(interpreted, bars).events.tobytes()
+    assert compiled.snapshot() == interpreted.snapshot()
+
+
+def test_without_numba_the_same_run(bars: Bars):
+    """NUMBA_DISABLE_JIT takes the compiler out of kernel and strategy; what is left is the Python they are written in."""
+    code = (
+        "import hashlib; from strategy.test_modes import Everything; from strategy.walks import as_bars, play, walk\n"
+        "from twinstar_kit.strategy import make_runner\n"
+        "r = make_runner(Everything()); d = play(r, as_bars(walk(600, step=2e-3)))\n"
+        "print(r.mode, hashlib.sha256(d.events.tobytes() + d.equity.tobytes() + r.snapshot()).hexdigest())"
+    )
+    tests = str(Path(__file__).parent.parent)
+    path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+    child = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.returncode == 0, child.stderr
+    runner = make_runner(Everything(), "compiled")
+    done = play(runner, as_bars(walk(600, step=2e-3)))
+    state = hashlib.sha256(done.events.tobytes() + done.equity.tobytes() + runner.snapshot()).hexdigest()
+    assert child.stdout.split() == ["interpreted", state]
 
 
 REASONS = [

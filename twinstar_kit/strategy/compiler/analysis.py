@@ -8,8 +8,10 @@ is never an error. What was learnt (`Analysis.kinds`, `.reached`) is what the ge
 from __future__ import annotations
 
 import ast
+import linecache
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import FunctionType
 from typing import Any
 
@@ -19,7 +21,7 @@ from twinstar_kit.strategy.compiler.inference import Body
 from twinstar_kit.strategy.compiler.kinds import CONTEXT, OF_TYPE, UNKNOWN, Kind
 from twinstar_kit.strategy.compiler.source import Function, find
 from twinstar_kit.strategy.component import BAR_FIELDS, Component, Indicator
-from twinstar_kit.strategy.errors import NotCompilable, StrategyError
+from twinstar_kit.strategy.errors import NotCompilable, Place, StrategyError
 from twinstar_kit.strategy.params import suggestion
 
 MAX_DEPTH = 24
@@ -27,11 +29,9 @@ MAX_DEPTH = 24
 
 def check_class(cls: type[Component]) -> None:
     """Raise StrategyError, naming the user's line, for what cannot be right in a class that was just made."""
-    for name in vars(cls):
-        if name.startswith("on_") and name != "on_bar" and issubclass(cls, Strategy):
-            raise StrategyError(
-                f"{cls.__name__}.{name} would never be called; a strategy has on_bar{suggestion(name, ['on_bar'])}"
-            )
+    for name, value in vars(cls).items():
+        if isinstance(value, FunctionType):
+            _check_method(cls, name, value)
     if issubclass(cls, Strategy):
         _check_overlays(cls)
     analyse(cls)
@@ -71,6 +71,28 @@ def methods_of(cls: type[Component]) -> Iterator[tuple[str, FunctionType]]:
             if isinstance(value, FunctionType) and name not in seen:
                 seen.add(name)
                 yield name, value
+
+
+def _check_method(cls: type[Component], name: str, function: FunctionType) -> None:
+    """What no method of a strategy or an indicator can be."""
+    code = function.__code__
+    place = Place(
+        code.co_filename,
+        code.co_firstlineno,
+        linecache.getline(code.co_filename, code.co_firstlineno).strip(),
+    )
+    if name.startswith("on_") and name != "on_bar" and issubclass(cls, Strategy):
+        near = suggestion(name, ["on_bar"])
+        raise StrategyError(
+            f"{cls.__name__}.{name} would never be called; a strategy has on_bar{near}", place
+        )
+    if name in ("__init__", "__new__", "__setattr__", "__getattr__", "__getattribute__"):
+        raise StrategyError(
+            f"{cls.__name__} has a {name}; declare its fields in the class instead, such as `level: float = 0.0`",
+            place,
+        )
+    if name in ("on_bar", "update") and code.co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR):
+        raise StrategyError(f"{cls.__name__}.{name} must be a plain method, without async and yield", place)
 
 
 def _check_overlays(cls: type[Strategy]) -> None:

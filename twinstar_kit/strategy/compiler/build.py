@@ -68,7 +68,9 @@ def _build(cls: type[Component], announce: Announce | None) -> Compiled:
             cached = modules.is_compiled(name)
             if not cached:
                 what = cls.__name__ if modules.kernel_is_compiled() else f"the kernel and {cls.__name__}"
-                (announce or log.info)(f"compiling {what}, once, about {'5' if what == cls.__name__ else '20'} s")
+                (announce or log.info)(
+                    f"compiling {what}, once, about {'5' if what == cls.__name__ else '20'} s"
+                )
             try:
                 cached = _compile(module.run, name) if cached else _compile_anew(module.run)
             except NumbaError as error:

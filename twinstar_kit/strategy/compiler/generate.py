@@ -40,9 +40,10 @@ from numba import njit
 
 from twinstar_kit.jit import borrowed
 from twinstar_kit.kernel.step import has_room, market_step, order_step
-from twinstar_kit.strategy.compiler import exact
+from twinstar_kit.strategy.compiler import exact as ts_exact
+from twinstar_kit.strategy.compiler import pointers as ts_pointers
 from twinstar_kit.strategy.compiler.modules import compiled
-from twinstar_kit.strategy.compiler.pointers import OPTIONS, as_bool, as_float, as_int, bind, component, pointer
+from twinstar_kit.strategy.compiler.pointers import OPTIONS, bind, component, pointer
 '''
 
 _LOOP = """
@@ -291,9 +292,12 @@ class _Rewrite:
         """The checked store for a field or an element, and what errors call it."""
         if isinstance(target, ast.Attribute):
             cls = self.kind(target.value).of
-            return f"as_{cls.declared.fields[target.attr][0].__name__}", f"{cls.__name__}.{target.attr}"
+            return (
+                f"ts_pointers.as_{cls.declared.fields[target.attr][0].__name__}",
+                f"{cls.__name__}.{target.attr}",
+            )
         if isinstance(target, ast.Subscript):
-            return f"as_{self.kind(target.value).of.__name__}", "an Array"
+            return f"ts_pointers.as_{self.kind(target.value).of.__name__}", "an Array"
         return None
 
     def augmented(self, node: ast.AugAssign) -> None:
@@ -301,13 +305,13 @@ class _Rewrite:
         whole = isinstance(node.op, (ast.Add, ast.Sub, ast.Mult))
         kind = self.kind(node)
         store = self.store_of(node.target)
-        if (store and store[0] == "as_float") or (kind == FLOAT and not store):
+        if (store and store[0] == "ts_pointers.as_float") or (kind == FLOAT and not store):
             return
         if (
             whole
             and _is_small(node.value)
             and not isinstance(node.op, ast.Mult)
-            and (not store or store[0] == "as_int")
+            and (not store or store[0] == "ts_pointers.as_int")
         ):
             return
         if isinstance(node.target, ast.Subscript):
@@ -316,7 +320,7 @@ class _Rewrite:
         at = self.edits.skip(end_of(node.target))
         line = self.function.lines[at[0] - 1].encode()
         sign = line[at[1] : line.index(b"=", at[1])].decode()
-        before = f"exact.{CHECKED[type(node.op)]}({target}, (" if whole else f"({target} {sign} ("
+        before = f"ts_exact.{CHECKED[type(node.op)]}({target}, (" if whole else f"({target} {sign} ("
         self.edits.replace(
             at, (at[0], at[1] + len(sign) + 1), f"= {store[0]}({before}" if store else f"= {before}"
         )
@@ -328,7 +332,7 @@ class _Rewrite:
             return
         if name != "checked_mul" and (_is_small(node.left) or _is_small(node.right)):
             return
-        self.edits.wrap(node, f"exact.{name}(", ")", depth)
+        self.edits.wrap(node, f"ts_exact.{name}(", ")", depth)
         self.edits.operator(node, ",")
 
     def name(self, node: ast.Name) -> None:
@@ -357,9 +361,9 @@ class _Rewrite:
         if subset.is_simple(value):
             return self.writer.constant(value)
         if getattr(value, "__module__", "") == "math":
-            return f"exact.{value.__name__}"
+            return f"ts_exact.{value.__name__}"
         known: str = value.__name__
-        return {"int": "exact.to_int", "round": "exact.to_round"}.get(known, known)
+        return {"int": "ts_exact.to_int", "round": "ts_exact.to_round"}.get(known, known)
 
 
 def _is_small(node: ast.expr) -> bool:

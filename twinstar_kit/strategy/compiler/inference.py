@@ -381,8 +381,22 @@ class Body:
                 if kind not in NUMERIC and kind.word != "unknown":
                     self.fail(f"{label} takes a number, not {kind}", argument)
             return NONE
+        if name == "update":
+            self.refuse_second_feed(node)
         function = self.analysis.method(owner, name)
         return UNKNOWN if function is None or bound is None else self.analysis.run(function, bound, owner)
+
+    def refuse_second_feed(self, node: ast.Call) -> None:
+        """An indicator of a strategy is fed by the loop; calling `update` as well would feed it twice."""
+        part = node.func.value if isinstance(node.func, ast.Attribute) else None
+        holder = self.kind(part.value) if isinstance(part, ast.Attribute) else UNKNOWN
+        if isinstance(part, ast.Attribute) and holder.word == "part" and issubclass(holder.of, Strategy):
+            declared = holder.of.declared.parts.get(part.attr)
+            if declared is not None and declared.fed:
+                self.fail(
+                    f"{part.attr!r} is fed on every bar already; to feed it yourself declare it with of=()",
+                    node,
+                )
 
     def super_method_call(
         self,

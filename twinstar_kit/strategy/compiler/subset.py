@@ -73,8 +73,6 @@ class _Check:
             raise self.refuse("*arguments and keyword-only arguments are not compiled", node)
         if not all(is_simple(value) for value in self.function.function.__defaults__ or ()):
             raise self.refuse("only a plain constant can be a default", node)
-        if node.decorator_list and self.owner is not None:
-            raise self.refuse("a decorated method is not compiled", node)
         for statement in node.body:
             self.statement(statement)
         returned = [n for n in ast.walk(node) if isinstance(n, ast.Return) and n.value is not None]
