@@ -45,6 +45,19 @@ def test_a_channel_with_a_trailing_stop_makes_the_orders_of_vectorbt(peer: Vecto
     assert len(theirs.bars) > 50
 
 
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["binance_BTCUSDT_spot_1m_20250101", "binance_ETHUSDT_spot_1m_20231007"])
+def test_real_bars_make_the_orders_of_vectorbt_too(real_data: Path, peer: Vectorbt, name: str) -> None:
+    from twinstar_kit.feeds import load_bars
+
+    bars = load_bars(real_data / "ohlcv" / f"{name}.parquet", tick="0.01", lot="0.00001")
+    other = Vectorbt(bars, peer.engine, amount=AMOUNT, fee=FEE, start=BALANCE)
+    theirs = other.answer(other.sma_cross(20, 50))
+    mine = our_answer(load("sma_cross")(fast=20, slow=50), bars)
+    assert mine.differences(theirs) == []
+    assert len(theirs.bars) > 500
+
+
 def test_a_wrong_price_bar_fee_or_end_is_named() -> None:
     one = Answer(np.array([1, 5]), np.array([10.0, 11.0]), 0.02, 100.0)
     assert one.differences(one) == []
