@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twinstar_kit.terminal.hub import Hub
 
 LEAST_SPAN_MS = 15 * 60_000
+REFRESH_MS = 5_000  # the last point moves at most so often
 COLOURS = (theme.LINE, theme.ACCENT, theme.UP, theme.MUTED)
 
 
@@ -69,17 +70,18 @@ class EquityFigure:
             if view.name not in self.sources:
                 self._add(view)
         first, last = [], []
+        curves = self.hub.curves()
         for name, source in self.sources.items():
-            curve = self.hub.curves.get(name)
-            if curve is None or not curve.times:
+            points = list(curves[name].points) if name in curves else []
+            if not points:
                 continue
-            times, values = list(curve.times), list(curve.values)
-            state = (len(times), times[-1] // 5_000)  # the last point moves at most every five seconds
+            state = (len(points), points[-1][0] // REFRESH_MS)
             if state == self.told.get(name):
                 continue
             self.told[name] = state
+            times, values = zip(*points, strict=True)
             change = [value / values[0] - 1.0 if values[0] else 0.0 for value in values]
-            source.data = {"time": times, "equity": values, "change": change}
+            source.data = {"time": list(times), "equity": list(values), "change": change}
             first.append(times[0])
             last.append(times[-1])
         if last:

@@ -16,7 +16,7 @@ import structlog
 
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.terminal import panes
-from twinstar_kit.terminal.backend import Backend
+from twinstar_kit.terminal.backend import AccountView, Backend
 from twinstar_kit.terminal.portfolio import Positions, Rates, equity, equity_history, money_asset
 from twinstar_kit.terminal.wire import MINUTE_MS, base_step
 
@@ -111,30 +111,43 @@ class Round:
 
         def make() -> str:
             views = hub.backend.accounts()
-            positions = {view.name: hub.positions_of(view.name).fold(view.blotter.fills) for view in views}
-            return panes.dumps(panes.account(views, positions, hub.rates, self.last))
+            positions = {view.name: hub.followed(view).positions.fold(view.blotter.fills) for view in views}
+            return panes.dumps(panes.account(views, positions, hub.rates.money))
 
         return str(self.once("account", make))
+
+    def worth_json(self) -> str:
+        hub = self.hub
+        return str(
+            self.once("worth", lambda: panes.dumps(panes.worth(hub.backend.accounts(), hub.rates, self.last)))
+        )
 
 
 class EquityCurve:
     """Equity of one account: its past worked out once, then a point a minute and one at every change."""
 
     def __init__(self, times: Any, values: Any) -> None:
-        self.times, self.values = times.tolist(), values.tolist()
+        self.points: list[tuple[int, float]] = list(zip(times.tolist(), values.tolist(), strict=True))
         self.version = -1
 
     def add(self, now_ms: int, value: float, version: int) -> None:
         """Take in the present; the last point is moved along while less than a minute has passed."""
-        fresh = len(self.times) < 2 or now_ms - self.times[-2] >= MINUTE_MS or version != self.version
+        points = self.points
+        fresh = len(points) < 2 or now_ms - points[-2][0] >= MINUTE_MS or version != self.version
         self.version = version
         if fresh:
-            self.times.append(now_ms)
-            self.values.append(value)
+            points.append((now_ms, value))
         else:
-            self.times[-1], self.values[-1] = now_ms, value
-        if len(self.times) > MOST_POINTS:  # keep the shape of the past at half the points
-            del self.times[: MOST_POINTS // 2 : 2], self.values[: MOST_POINTS // 2 : 2]
+            points[-1] = (now_ms, value)
+        if len(points) > MOST_POINTS:  # keep the shape of the past at half the points
+            del points[: MOST_POINTS // 2 : 2]
+
+
+class Followed:
+    """What the hub keeps of one account between rounds."""
+
+    def __init__(self, view: AccountView, curve: EquityCurve) -> None:
+        self.view, self.curve, self.positions = view, curve, Positions()
 
 
 class Hub:
@@ -147,11 +160,10 @@ class Hub:
         self.step_ms = base_step(backend.feed) * MINUTE_MS
         self.rates = Rates(self.instruments, money_asset(self.instruments))
         self.tabs: set[Tab] = set()
-        self.curves: dict[str, EquityCurve] = {}
         self.wake = threading.Event()
         self.rounds = 0
         self._now_ms = backend.now_ms()
-        self._positions: dict[str, Positions] = {}
+        self._followed: dict[str, Followed] = {}
         self._stop = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -174,9 +186,17 @@ class Hub:
             self._thread.join(timeout=10)
         self.backend.close()
 
-    def positions_of(self, account: str) -> Positions:
-        """The positions of an account, kept between rounds."""
-        return self._positions.setdefault(account, Positions())
+    def followed(self, view: AccountView) -> Followed:
+        """What is kept of an account; begun anew when its journal is another one."""
+        known = self._followed.get(view.name)
+        if known is None or known.view is not view:
+            past = equity_history(view, self.backend.feed, self.rates, self._now_ms)
+            known = self._followed[view.name] = Followed(view, EquityCurve(*past))
+        return known
+
+    def curves(self) -> dict[str, EquityCurve]:
+        """The equity of every account that was followed so far, by name."""
+        return {name: followed.curve for name, followed in list(self._followed.items())}
 
     def _run(self) -> None:
         while not self._stop:
@@ -207,10 +227,8 @@ class Hub:
 
     def _follow_equity(self, news: Round) -> None:
         for view in self.backend.accounts():
-            if view.name not in self.curves:
-                past = equity_history(view, self.backend.feed, self.rates, news.now_ms)
-                self.curves[view.name] = EquityCurve(*past)
-            self.curves[view.name].add(news.now_ms, equity(view.blotter, self.rates, news.last), news.version)
+            worth = equity(view.blotter, self.rates, news.last)
+            self.followed(view).curve.add(news.now_ms, worth, news.version)
 
     def _message(self, tab: Tab, news: Round) -> str:
         """What `tab` does not know yet, as JSON; empty when that is nothing."""
@@ -227,10 +245,13 @@ class Hub:
             parts.append(f'"book":{book},"trades":{trades}')
             parts.append(f'"bars":{news.bars_json(instrument, tab.since_ms)}')
             tab.since_ms = max(tab.since_ms, news.now_ms // self.step_ms * self.step_ms - self.step_ms)
-        # the worth of an account moves with prices: told again when either changed
-        if told.get("account") != news.version or tickers_changed:
-            told["account"] = news.version
+        state = (news.version, [view.stops for view in self.backend.accounts()])
+        account_changed = told.get("account") != state
+        if account_changed:
+            told["account"] = state
             parts.append(f'"account":{news.account_json()}')
+        if account_changed or tickers_changed:
+            parts.append(f'"worth":{news.worth_json()}')
         if not parts and self.rounds % HEARTBEAT_ROUNDS:
             return ""
         tab.sequence += 1

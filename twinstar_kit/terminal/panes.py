@@ -138,22 +138,21 @@ def live_bars(instrument: Instrument, feed: MarketData, since_ms: int, now_ms: i
 
 
 def account(
-    views: Sequence[AccountView],
-    positions: Mapping[str, Mapping[str, Position]],
-    rates: Rates,
-    last: npt.NDArray[np.float64],
+    views: Sequence[AccountView], positions: Mapping[str, Mapping[str, Position]], money: str
 ) -> dict[str, Any]:
     """Balances, positions, open orders and the newest fills of every account of the session."""
-    manual = views[0]
     fills = [fill for view in views for fill in _fills(view)]
     fills.sort(key=lambda fill: (fill["ts"], fill["id"]), reverse=True)
     orders = [_order(view, order) for view in views for order in view.blotter.open.values()]
-    free, held = totals(manual.blotter).get(rates.money, (0.0, 0.0))
+    free, held = totals(views[0].blotter).get(money, (0.0, 0.0))
     return {
         "strategies": [_strategy(view) for view in views if view.owner],
-        "equity": equity(manual.blotter, rates, last),
         "balance": free + held,
-        "balances": [row for view in views for row in _balances(view, rates, last)],
+        "balances": [
+            _owned(view) | {"asset": asset, "free": free, "held": held}
+            for view in views
+            for asset, (free, held) in totals(view.blotter).items()
+        ],
         "positions": [
             _position(view, symbol, position)
             for view in views
@@ -165,13 +164,14 @@ def account(
     }
 
 
-def _balances(view: AccountView, rates: Rates, last: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
-    rows = []
-    for asset, (free, held) in totals(view.blotter).items():
-        price = rates.rate(asset, last)
-        value = (free + held) * price if np.isfinite(price) else None
-        rows.append(_owned(view) | {"asset": asset, "free": free, "held": held, "value": value})
-    return sorted(rows, key=lambda row: -(row["value"] or 0.0))
+def worth(views: Sequence[AccountView], rates: Rates, last: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """What moves with prices: equity of `manual`, and the worth of every balance by "account:asset"."""
+    values: dict[str, float | None] = {}
+    for view in views:
+        for asset, (free, held) in totals(view.blotter).items():
+            price = rates.rate(asset, last)
+            values[f"{view.name}:{asset}"] = (free + held) * price if np.isfinite(price) else None
+    return {"equity": equity(views[0].blotter, rates, last), "values": values}
 
 
 def _strategy(view: AccountView) -> dict[str, Any]:

@@ -109,7 +109,9 @@ class SessionBackend:
 
     def _look(self) -> None:
         """Read the session's description: accounts may have come, the process may have ended or begun again."""
-        self.alive = self._session.folder.owner() is not None
+        info = self._session.folder.info() or {}
+        # a session of this name that began again in another market is another one
+        self.alive = self._session.folder.owner() is not None and info.get("feed") == self.feed.spec
         if not self.alive:
             return
         described = self._session.reload()["accounts"]

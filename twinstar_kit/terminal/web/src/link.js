@@ -102,7 +102,9 @@ export class Link {
       if (message.trades) store.emit("trades", (store.trades = message.trades));
       if (message.bars) store.emit("bars", message.bars);
     }
+    if (message.worth) store.worth = message.worth;
     if (message.account) store.emit("account", (store.account = message.account));
+    if (message.worth) store.emit("worth", message.worth);
   }
 
   #reflect() {

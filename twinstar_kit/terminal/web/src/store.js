@@ -9,7 +9,8 @@ export class Store {
     this.tickers = new Map(); // symbol -> {last, open, high, low, volume, turnover, change}
     this.book = null; // {symbol, bids: [[price, amount]], asks: [...]}
     this.trades = []; // newest first: {t, price, amount, side}
-    this.account = null;
+    this.account = null; // {balance, balances, positions, orders, fills, strategies}
+    this.worth = null; // {equity, values: {"account:asset": value}}
     this.symbol = null;
     this.listeners = new Map();
   }

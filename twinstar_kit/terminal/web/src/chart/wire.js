@@ -26,7 +26,12 @@ export function decodeBars(buffer, spare = 0) {
   });
   base.volume.set(new Float32Array(buffer, HEAD_BYTES + 4 * n * 4, n));
   base.n = n;
-  return { start: head.getFloat64(8, true), step: head.getFloat64(16, true), now: head.getFloat64(24, true), base };
+  return {
+    start: head.getFloat64(8, true),
+    step: head.getFloat64(16, true),
+    now: head.getFloat64(24, true),
+    base,
+  };
 }
 
 /** Fetch and decode; throws with the server's own words when it refuses. */

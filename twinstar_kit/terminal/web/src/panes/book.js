@@ -10,7 +10,10 @@ const MOST_TRADES = 40;
 
 export function mountBook(store) {
   const panel = byId("panel-book");
-  for (const [name, tab] of [["book", "tab-book"], ["trades", "tab-trades"]]) {
+  for (const [name, tab] of [
+    ["book", "tab-book"],
+    ["trades", "tab-trades"],
+  ]) {
     if (!store.boot.synthetic.includes(name)) continue;
     byId(tab).append(h("small", { class: "count" }, " made up"));
     byId(tab).title = "Not recorded: made up from the bars, so that orders can be tried";

@@ -48,9 +48,11 @@ export function mountDock(store, link) {
     setText(byId("count-fills"), String(account.fill_count));
     byId("cancel-all").hidden = account.orders.filter((order) => !order.owner).length < 2;
   });
-  store.on("tickers", () => {
-    for (const row of byId("panel-positions").querySelectorAll("tr[data-symbol]")) row.refresh?.();
-  });
+  const refresh = (panelId) => {
+    for (const row of byId(panelId).querySelectorAll("tbody tr")) row.refresh?.();
+  };
+  store.on("tickers", () => refresh("panel-positions"));
+  store.on("worth", () => refresh("panel-balances"));
 }
 
 /** A table whose rows are keyed: a row that did not change keeps its element, and with it the keyboard's focus. */
@@ -217,11 +219,13 @@ async function closePosition(store, link, position) {
 
 function balanceRow(store, balance) {
   const { asset } = balance;
+  const key = `${balance.account}:${asset}`;
   return {
-    key: `${balance.account}:${asset}`,
+    key,
     signature: JSON.stringify(balance),
-    build: () =>
-      h(
+    build: () => {
+      const value = cell("", "num");
+      const row = h(
         "tr",
         { "data-asset": asset },
         cell(asset),
@@ -230,9 +234,13 @@ function balanceRow(store, balance) {
         }),
         cell(formatBalance(balance.held, asset), "num"),
         cell(formatBalance(balance.free + balance.held, asset), "num"),
-        cell(formatMoney(balance.value, store.boot.money), "num"),
+        value,
         cell(balance.owner || balance.account, "dim"),
-      ),
+      );
+      row.refresh = () => setText(value, formatMoney(store.worth?.values[key], store.boot.money));
+      row.refresh();
+      return row;
+    },
   };
 }
 

@@ -35,9 +35,9 @@ export function mountTopBar(store) {
   });
   store.on("tickers", () => showTicker(store));
   store.on("account", (account) => {
-    setText(byId("equity"), formatMoney(account.equity, boot.money));
     setText(byId("balance"), formatMoney(account.balance, boot.money));
   });
+  store.on("worth", ({ equity }) => setText(byId("equity"), formatMoney(equity, boot.money)));
   store.on("account", ({ strategies }) => {
     const badge = byId("strategy");
     badge.hidden = !strategies.length;
