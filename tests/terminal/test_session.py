@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from terminal.conftest import PATIENCE_MS, visit
 
 from twinstar_kit.journal.client import AccountClient
 from twinstar_kit.kernel.errors import UsageError
-from twinstar_kit.session import Session, start_session, stop_session
+from twinstar_kit.session import Session, list_sessions, start_session, stop_session
 from twinstar_kit.settings import load_settings
 from twinstar_kit.terminal import TerminalServer
 from twinstar_kit.terminal.session_backend import SessionBackend, open_backend
@@ -138,3 +139,24 @@ def test_panel_serve_carries_the_same_page(page: Page, home: Path):
         server.terminate()
         server.communicate(timeout=30)
         stop_session(home=home)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--feed", "nowhere"], "unknown feed 'nowhere'"),
+        (["--feed", "replay:none.parquet"], "none.parquet"),
+        (["--strategy", "brekout"], "did you mean 'breakout'"),
+        (["--port", "{taken}"], "is in use; choose another with --port"),
+    ],
+)
+def test_a_bad_start_is_one_line_and_leaves_nothing_running(home: Path, arguments: list[str], words: str):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "twinstar_kit", "terminal", "--no-browser", "--port", "0"]
+        command += [argument.replace("{taken}", port) for argument in arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list_sessions(home) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 import threading
 from typing import Any
 
@@ -111,15 +112,27 @@ class TerminalServer:
                 extra_patterns=list(ROUTES), show=show, start=False,
             )  # fmt: skip
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise UsageError(
-                    f"port {self.port} is in use; choose another with --port, or 0 for a free one"
-                ) from None
-            raise
+            raise _port_error(error, self.port) from None
         self.port = self._server.port
         # a page of another origin gets 403; Bokeh itself lists only localhost
         self._server._tornado.websocket_origins.add(f"{ADDRESS}:{self.port}")
         self._server.start()
+
+
+def _port_error(error: OSError, port: int) -> UsageError:
+    if error.errno == errno.EADDRINUSE:
+        return UsageError(f"port {port} is in use; choose another with --port, or 0 for a free one")
+    return UsageError(f"port {port} cannot be opened ({error.strerror}); choose another with --port")
+
+
+def _look_for_port(port: int) -> None:
+    """Refuse a port that is taken before anything is started for it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise _port_error(error, port) from None
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -147,6 +160,7 @@ def serve(
     from twinstar_kit.terminal.session_backend import open_backend
 
     settings = load_settings(feed=feed, port=port, session=session, home=home)
+    _look_for_port(settings.port)
     backend = open_backend(settings, feed=feed, strategy=strategy)
     TerminalServer(backend, settings.port).run(show=show, announce=True)
     print(f"The session {backend.session} goes on; `twinstar session stop` ends it.")

@@ -16,6 +16,7 @@ from twinstar_kit.journal.tail import Tail
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.session import attach, start_session
+from twinstar_kit.session.setup import as_strategy, strategy_name
 from twinstar_kit.settings import Settings, load_settings
 from twinstar_kit.terminal.backend import MANUAL, AccountView, Answer
 from twinstar_kit.venues.blotter import Blotter, OrderRequest
@@ -176,6 +177,8 @@ def open_backend(
     Raises UsageError in one line.
     """
     settings = settings or load_settings()
+    if strategy is not None:
+        as_strategy(strategy)  # an unknown one is refused before anything is started
     session = _attach_or_start(settings, feed)
     try:
         if strategy is not None:
@@ -204,8 +207,6 @@ def _attach_or_start(settings: Settings, feed: str | None) -> Session:
 
 
 def _let_trade(session: Session, strategy: str) -> None:
-    from twinstar_kit.session.setup import as_strategy, strategy_name
-
     name = strategy_name(as_strategy(strategy))
     at_work = {account["strategy"] for account in session.info["accounts"] if account["status"] == "running"}
     if name not in at_work:
