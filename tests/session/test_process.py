@@ -95,7 +95,8 @@ def test_a_session_from_start_to_stop(home: Path, file: Path):
 def test_a_killed_session_goes_on_with_everything_it_had_acknowledged(home: Path, file: Path):
     first = int(BARS.timestamp[0])
     spec = load("sma_cross")(fast=5, slow=20)
-    with start_session(feed=f"replay:{file}", speed=60_000) as session:
+    # slow enough that the replay has not ended before the kill, however busy the machine is
+    with start_session(feed=f"replay:{file}", speed=3_000) as session:
         placed = [session.account().place(buy(), command_id=f"c{n}") for n in range(3)]
         strategy = session.run(spec, since=first)
         wait_for_bars(strategy, 50)
