@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from twinstar_kit.session.proof import parity
     from twinstar_kit.session.trading import paper
     from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
-    from twinstar_kit.venues import VirtualExchange
+    from twinstar_kit.venues import AsyncVirtualExchange, VirtualExchange
 
 __version__ = "0.1.0"
 
@@ -26,9 +26,11 @@ _HOMES = {
     "load_bars": "feeds",
     "SimulatedMarket": "feeds",
     "VirtualExchange": "venues",
+    "AsyncVirtualExchange": "venues",
 }
 
 __all__ = [
+    "AsyncVirtualExchange",
     "Indicator",
     "Param",
     "SimulatedMarket",

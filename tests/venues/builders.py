@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from twinstar_kit.feeds.replay import Replay
 from twinstar_kit.feeds.simulated import SimulatedMarket
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.venues.async_virtual import AsyncVirtualExchange
 from twinstar_kit.venues.virtual import VirtualExchange
 
 START = "2025-06-02T09:30:17"
@@ -19,10 +22,41 @@ FEED = SimulatedMarket(7)
 
 def exchange(balances: dict[str, Any] | None = None, **options: Any) -> VirtualExchange:
     """A simulated exchange at 2025-06-02 09:30:17 whose time stands still."""
-    funds = {"USDT": 100_000, "KRW": 100_000_000} if balances is None else balances
-    ex = VirtualExchange({"options": {"feed": FEED, "start": START, "clock": "manual", "balances": funds, **options}})
+    ex = VirtualExchange(settings(balances, **options))
     ex.load_markets()
     return ex
+
+
+def streaming(balances: dict[str, Any] | None = None, **options: Any) -> AsyncVirtualExchange:
+    """The same for asyncio."""
+    return AsyncVirtualExchange(settings(balances, **options))
+
+
+def settings(balances: dict[str, Any] | None, **options: Any) -> dict[str, Any]:
+    """What the constructors take."""
+    funds = {"USDT": 100_000, "KRW": 100_000_000} if balances is None else balances
+    return {"options": {"feed": FEED, "start": START, "clock": "manual", "balances": funds, **options}}
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """What an asynchronous scenario returns; one that waits for what never comes fails."""
+    return asyncio.run(asyncio.wait_for(work, 30))
+
+
+async def turns(n: int = 3) -> None:
+    """Let every task that can run do so."""
+    loop = asyncio.get_running_loop()
+    for _ in range(n):
+        turn = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        await turn
+
+
+async def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that has come to where it waits."""
+    task = asyncio.ensure_future(work)
+    await turns()
+    return task
 
 
 def replay(prices: list[tuple[float, float, float, float]], **options: Any) -> VirtualExchange:

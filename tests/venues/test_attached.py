@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import ccxt
 import pytest
-from venues.builders import START, exchange, last, totals
+from venues.builders import START, begun, exchange, last, run, totals
 
 from twinstar_kit.feeds.clock import ManualClock
 from twinstar_kit.journal.store import JournalReader
 from twinstar_kit.session.host import Host, Options
+from twinstar_kit.venues.async_virtual import AsyncVirtualExchange
 from twinstar_kit.venues.attached import AttachedVenue
 from twinstar_kit.venues.virtual import VirtualExchange
 
@@ -49,7 +51,20 @@ class Desk:
 
     def attach(self) -> VirtualExchange:
         """An exchange attached to it, as `{"session": "desk"}` makes one, but on the test's clock."""
-        ex = VirtualExchange({"options": {"session": "desk", "home": str(self.home)}})
+        return self._on_our_clock(VirtualExchange(self.options))
+
+    def attach_async(self) -> AsyncVirtualExchange:
+        """The same for asyncio."""
+        ex = self._on_our_clock(AsyncVirtualExchange(self.options))
+        ex.streams.venue = ex.venue
+        return ex
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What attaches an exchange."""
+        return {"options": {"session": "desk", "home": str(self.home)}}
+
+    def _on_our_clock(self, ex: Any) -> Any:
         ex.venue.close()
         ex.venue = AttachedVenue("desk", self.home, self.wall)
         return ex
@@ -169,3 +184,28 @@ def test_time_belongs_to_the_session(desk):
         ex.advance(1_000)
     assert "session desk" in repr(ex)
     assert "PAPER" in ex._repr_html_()
+
+
+def test_an_asynchronous_exchange_hears_what_other_windows_do_and_that_the_session_ended(desk):
+    async def scenario() -> None:
+        other, ex = desk.attach(), desk.attach_async()
+        orders, fills = await begun(ex.watch_orders()), await begun(ex.watch_my_trades())
+        placed = await asyncio.to_thread(other.create_order, SYMBOL, "market", "buy", 0.01)
+        assert [order["id"] for order in await orders] == [placed["id"]]
+        assert (await fills)[0]["amount"] == 0.01
+
+        orders = await begun(ex.watch_orders())
+        own = await ex.create_order(SYMBOL, "limit", "buy", 0.01, placed["average"] * 0.9)
+        assert (await orders)[0]["id"] == own["id"]
+        assert [order["id"] for order in await ex.fetch_open_orders()] == [own["id"]]
+        with pytest.raises(ccxt.InsufficientFunds):
+            await ex.create_order(SYMBOL, "limit", "buy", 100, placed["average"])
+
+        orders = await begun(ex.watch_orders())
+        await asyncio.to_thread(desk.stop)
+        with pytest.raises(ccxt.ExchangeNotAvailable, match="has ended"):
+            await orders
+        await ex.close()
+        other.close()
+
+    run(scenario())

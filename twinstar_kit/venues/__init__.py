@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twinstar_kit.venues.async_virtual import AsyncVirtualExchange
     from twinstar_kit.venues.core import VirtualVenue
     from twinstar_kit.venues.virtual import VirtualExchange
 
-_HOMES = {"VirtualExchange": "virtual", "VirtualVenue": "core"}
-__all__ = ["VirtualExchange", "VirtualVenue"]
+_HOMES = {"AsyncVirtualExchange": "async_virtual", "VirtualExchange": "virtual", "VirtualVenue": "core"}
+__all__ = ["AsyncVirtualExchange", "VirtualExchange", "VirtualVenue"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Orders and balances of the virtual exchange in ccxt's structures; every refusal is an error that names its rule."""
+"""Orders and fills of the virtual exchange in ccxt's structures; every refusal is an error that names its rule."""
 
 from __future__ import annotations
 
@@ -35,22 +35,6 @@ class AccountFace:
     """Private methods; a mixin for classes of ccxt beside `MarketFace`."""
 
     venue: Venue
-
-    # -- balance ------------------------------------------------------------------------------------------
-
-    def fetch_balance(self: Any, params: dict[str, Any] | None = None) -> Any:
-        """Free, used and total of every asset; used is what open orders hold."""
-        self.supported("fetchBalance", params or {}, "type")
-        if (params or {}).get("type") not in (None, "spot"):
-            raise ccxt.NotSupported(f"{self.id} has a spot account only, not {params['type']!r}")  # type: ignore[index]
-        now = self.venue.catch_up()
-        balances = self.venue.balances()
-        result: dict[str, Any] = {
-            asset: {"free": plain(free), "used": plain(held), "total": plain(free + held)}
-            for asset, (free, held) in balances.items()
-        }
-        info = {asset: {"free": str(free), "held": str(held)} for asset, (free, held) in balances.items() if free or held}
-        return self.safe_balance({**result, "timestamp": now, "datetime": self.iso8601(now), "info": info})
 
     # -- sending ------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class AttachedVenue:
     """
 
     standing = False
+    remote = True
 
     def __init__(self, name: str | None = None, home: str | Path | None = None, wall: Clock | None = None) -> None:
         settings = load_settings(home=home, session=name)
@@ -81,6 +82,11 @@ class AttachedVenue:
         if self._client.running:
             return None
         return CommandError(f"session {self.folder.name} has ended; start it again with `twinstar terminal`")
+
+    @property
+    def speed(self) -> float:
+        """How much of the session's time passes in a real unit of it."""
+        return self._clock.speed
 
     # -- time ---------------------------------------------------------------------------------------------
 

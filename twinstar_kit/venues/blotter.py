@@ -19,6 +19,7 @@ from twinstar_kit.kernel.records import event_t
 ACCEPTED, REJECTED, REPLACED = int(EventKind.ACCEPTED), int(EventKind.REJECTED), int(EventKind.REPLACED)
 TRIGGERED, FILLED, CANCELED = int(EventKind.TRIGGERED), int(EventKind.FILLED), int(EventKind.CANCELED)
 POSTED = int(EventKind.POSTED)
+CHANGES = frozenset((ACCEPTED, REPLACED, TRIGGERED, FILLED, CANCELED))
 _AT = {name: i for i, name in enumerate(event_t.names or ())}
 _KIND, _TS, _ORDER_ID, _SEQ = (_AT[n] for n in ("kind", "ts_event", "order_id", "seq"))
 _REASON, _INSTRUMENT, _SIDE, _TYPE, _FLAGS = (_AT[n] for n in ("reason", "instrument", "side", "ord_type", "flags"))
@@ -126,7 +127,8 @@ class Refusal:
 class Blotter:
     """Orders, fills and balances of one account, kept by folding its events in journal order.
 
-    `ledger[asset]` are units by `kernel.ledger.Account`; what is not in the journal yet does not show here.
+    `ledger[asset]` are units by `kernel.ledger.Account`; what is not in the journal yet does not show here. `log`
+    names an order each time that something happened to it.
     """
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
@@ -140,6 +142,7 @@ class Blotter:
         self.orders: dict[int, VenueOrder] = {}
         self.open: dict[int, VenueOrder] = {}
         self.fills: list[VenueFill] = []
+        self.log: list[int] = []
         self.by_client_id: dict[str, VenueOrder] = {}
 
     def fold(
@@ -170,6 +173,8 @@ class Blotter:
                 order.updated = e[_TS]
             elif kind == REJECTED:
                 refused.append(Refusal(e[_ORDER_ID], Reason(e[_REASON])))
+            if kind in CHANGES:
+                self.log.append(e[_ORDER_ID])
         return refused
 
     def balance(self, asset: str) -> tuple[Decimal, Decimal]:

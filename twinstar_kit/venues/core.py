@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.feeds.clock import Clock, ManualClock
+from twinstar_kit.feeds.clock import Clock, ManualClock, SystemClock
 from twinstar_kit.journal.errors import JournalDamaged
 from twinstar_kit.journal.inputs import InputDigest, InputKind, Inputs, input_t, record
 from twinstar_kit.kernel.engine import Engine
@@ -197,6 +197,18 @@ class VirtualVenue:
     def standing(self) -> bool:
         """Whether time passes only when it is advanced."""
         return isinstance(self.clock, ManualClock)
+
+    @property
+    def speed(self) -> float | None:
+        """How much time passes in a real unit of it: 0 when it stands, None when the clock does not say."""
+        if self.standing:
+            return 0.0
+        return 1.0 if isinstance(self.clock, SystemClock) else getattr(self.clock, "speed", None)
+
+    @property
+    def remote(self) -> bool:
+        """False: commands are carried out at once."""
+        return False
 
     def warm(self) -> None:
         """Compile, or load, what orders need, so that the first one does not wait for it; 0.1 s when it was done before."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 TIMEFRAMES = {
-    name: name for name in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
+    name: name
+    for name in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
 }
 
 SUPPORTED = (
@@ -20,6 +21,15 @@ SUPPORTED = (
     "fetchTrades", "fetchTradingFee", "fetchTradingFees",
 )  # fmt: skip
 """Methods that work, those included that ccxt derives from ours."""
+
+STREAMS = (
+    "watchBalance", "watchBidsAsks", "watchMyTrades", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
+    "watchOrderBookForSymbols", "watchOrders", "watchTicker", "watchTickers", "watchTrades", "watchTradesForSymbols",
+    "unWatchBidsAsks", "unWatchMyTrades", "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook",
+    "unWatchOrderBookForSymbols", "unWatchOrders", "unWatchTicker", "unWatchTickers", "unWatchTrades",
+    "unWatchTradesForSymbols",
+)  # fmt: skip
+"""Methods that work on the asynchronous exchange only."""
 
 UNSUPPORTED = (
     "margin", "swap", "future", "option", "createOrderWithTakeProfitAndStopLoss", "createOrders",
@@ -62,8 +72,8 @@ FEATURES: dict[str, Any] = {
 }
 
 
-def description() -> dict[str, Any]:
-    """What `describe` adds to ccxt's own description."""
+def description(streaming: bool = False) -> dict[str, Any]:
+    """What `describe` adds to ccxt's own description; `streaming` for the asynchronous exchange."""
     return {
         "id": "virtual",
         "name": "TwinStar Virtual (paper)",
@@ -71,19 +81,29 @@ def description() -> dict[str, Any]:
         "version": "v1",
         "rateLimit": 1,
         "certified": False,
-        "pro": False,
+        "pro": streaming,
         "has": {
             "CORS": None,
             "spot": True,
             "sandbox": True,
             **dict.fromkeys(SUPPORTED, True),
+            **dict.fromkeys(STREAMS, streaming),
             **dict.fromkeys(UNSUPPORTED, False),
         },
         "timeframes": TIMEFRAMES,
-        "urls": {"api": {"public": "memory:", "private": "memory:"}, "test": {"public": "memory:", "private": "memory:"}},
+        "urls": {
+            "api": {"public": "memory:", "private": "memory:"},
+            "test": {"public": "memory:", "private": "memory:"},
+        },
         "requiredCredentials": {"apiKey": False, "secret": False},
         "fees": {
-            "trading": {"feeSide": "quote", "tierBased": False, "percentage": True, "maker": 0.001, "taker": 0.001}
+            "trading": {
+                "feeSide": "quote",
+                "tierBased": False,
+                "percentage": True,
+                "maker": 0.001,
+                "taker": 0.001,
+            }
         },
         "features": FEATURES,
         "precisionMode": 4,  # TICK_SIZE

@@ -29,10 +29,11 @@ class MarketFace:
 
     venue: Venue
 
-    def ready(self: Any) -> None:
+    def ready(self: Any, reload: bool = False) -> None:
         """Load markets and currencies, which are at hand."""
-        if not self.markets:
-            self.set_markets(self.fetch_markets(), self.fetch_currencies())
+        if reload or not self.markets:
+            self.set_markets(MarketFace.fetch_markets(self), MarketFace.fetch_currencies(self))
+            self.symbols = list(self.venue.instruments)  # in the feed's order: the most traded come first
 
     def supported(self: Any, method: str, params: dict[str, Any], *names: str) -> None:
         """NotSupported for a parameter that would change nothing: none is dropped in silence."""
@@ -300,8 +301,8 @@ class MarketFace:
         limit, step = self._limit(limit, DEFAULT_BARS), parse_timeframe(timeframe)
         since, until = self._window(since, params or {}, now)
         with spoken():
-            rows = _bars(self.venue.feed, m.symbol, step, since, limit, until, now)
-        return _floats(m, rows)
+            rows = bar_rows(self.venue.feed, m.symbol, step, since, limit, until, now)
+        return float_rows(m, rows)
 
     def fetch_trades(
         self: Any, symbol: str, since: int | None = None, limit: int | None = None, params: dict[str, Any] | None = None
@@ -311,7 +312,11 @@ class MarketFace:
         m, now = self.instrument(symbol), self.venue.catch_up()
         since, until = self._window(since, params or {}, now)
         with spoken():
-            rows = _trades(self.venue.feed, m.symbol, since, self._limit(limit, DEFAULT_TRADES), until)
+            rows = latest_trades(self.venue.feed, m.symbol, since, self._limit(limit, DEFAULT_TRADES), until)
+        return self.parse_public_trades(m, rows)
+
+    def parse_public_trades(self: Any, m: Instrument, rows: npt.NDArray[np.void]) -> list[dict[str, Any]]:
+        """Trade structures from records of the feed."""
         made_up = "trades" in getattr(self.venue.feed, "synthetic", ())
         info = {"simulated": self.venue.feed.simulated, "synthetic": made_up}
         return [
@@ -359,14 +364,14 @@ def _levels(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[float]]:
     return [[m.price(price), m.amount(amount)] for price, amount in rows.tolist()]
 
 
-def _floats(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
+def float_rows(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
     """Rows of `Bars.rows` as ccxt's lists, each number the nearest float to its decimal."""
     price, amount = float(10**m.price_scale), float(10**m.amount_scale)
     columns = [rows[:, 0].tolist(), *((rows[:, c] / price).tolist() for c in range(1, 5)), (rows[:, 5] / amount).tolist()]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _bars(
+def bar_rows(
     feed: Any, symbol: str, step: int, since: int | None, limit: int, until: int, now: int
 ) -> npt.NDArray[np.int64]:
     """At most `limit` bars that open before `until`, the forming one included."""
@@ -389,7 +394,7 @@ def _bars(
     return np.concatenate([np.empty((0, 6), np.int64), *parts, *tail])[:limit]
 
 
-def _trades(feed: Any, symbol: str, since: int | None, limit: int, until: int) -> npt.NDArray[np.void]:
+def latest_trades(feed: Any, symbol: str, since: int | None, limit: int, until: int) -> npt.NDArray[np.void]:
     """At most `limit` trades before `until`: the first ones at or after `since`, or the last ones."""
     begin, span = feed.span()[0], max(1, limit // 32) * MINUTE_MS
     if since is None:

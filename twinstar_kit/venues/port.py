@@ -30,6 +30,14 @@ class Venue(Protocol):
     def standing(self) -> bool:
         """Whether time passes only when it is advanced."""
 
+    @property
+    def speed(self) -> float | None:
+        """How much time passes in a real unit of it: 0 when it stands, None when that is not known."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether another process carries out the commands, so that they have to be waited for."""
+
     def now(self) -> int:
         """The venue's time in UTC milliseconds."""
 
