@@ -1,6 +1,6 @@
 // The chart component: lightweight-charts for scales, axes and the crosshair, our own data path and painter.
 //
-// `mountChart(element, {barsUrl})` is all a host needs: the terminal's page, or a thin adapter for a notebook.
+// `new Chart(element, {barsUrl})` is all a host needs: the terminal's page, or a thin adapter for a notebook.
 
 import { CrosshairMode, LineSeries, LineStyle, createChart } from "lightweight-charts";
 import { h } from "../dom.js";
@@ -34,7 +34,7 @@ export class Chart {
     };
     this.timeframe = baseStep;
     this.timings = { started_ms: performance.now() };
-    this.host = h("div", { class: "chart-host" });
+    this.host = h("div", { class: "chart-host", role: "img", "aria-label": "Price chart" });
     this.readOut = new ReadOut(this.state, (id) => this.toggleLayer(id));
     element.append(this.host, this.readOut.element);
     this.chart = createChart(this.host, chartOptions());
