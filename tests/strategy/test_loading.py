@@ -106,3 +106,15 @@ def test_a_folder_is_no_file(folder: Path):
     (folder / "deep.py").mkdir()
     with pytest.raises(UnknownStrategy, match=r"deep.py is a folder"):
         load(f"{folder / 'deep.py'}:Mine")
+
+
+def test_declaring_and_loading_costs_no_compiler():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from twinstar_kit.strategy import Param, Strategy, load; load('breakout')().params()\n"
+        "print([m for m in ('numba', 'pandas', 'polars', 'ccxt') if m in sys.modules])"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == "[]"
