@@ -60,7 +60,11 @@ def check_all_ways_agree(strategy: str, bars: Bars, feed: str | None, **broker) 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(
     "broker",
-    [{}, {"fill": "close", "slippage_bps": 2}, {"path": "open_high_low_close", "close_at_end": True, "fee_taker": 0.0004}],
+    [
+        {},
+        {"fill": "close", "slippage_bps": 2},
+        {"path": "open_high_low_close", "close_at_end": True, "fee_taker": 0.0004},
+    ],
 )
 def test_all_ways_agree_on_made_up_bars(home: Path, strategy: str, broker: dict):
     check_all_ways_agree(strategy, BARS, None, **broker)
@@ -75,7 +79,12 @@ def test_all_ways_agree_on_real_bars(home: Path, real_data: Path, strategy: str)
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    "name", ["upbit_BTCKRW_spot_1m_20250901.parquet", "kraken_BTCUSDC_spot_1m_2023.parquet", "ftx_BTC-PERP_1m_20211231.parquet"]
+    "name",
+    [
+        "upbit_BTCKRW_spot_1m_20250901.parquet",
+        "kraken_BTCUSDC_spot_1m_2023.parquet",
+        "ftx_BTC-PERP_1m_20211231.parquet",
+    ],
 )
 def test_other_venues_agree_too(home: Path, real_data: Path, name: str):
     bars = load_bars(real_data / "ohlcv" / name, symbol="BTC/KRW" if "KRW" in name else "BTC/USDC")
@@ -85,7 +94,10 @@ def test_other_venues_agree_too(home: Path, real_data: Path, name: str):
 def test_a_strategy_that_only_python_can_run_agrees_with_itself(home: Path):
     for mode in ("compiled", "interpreted"):
         assert parity(Restless(), BARS[:3_000], mode=mode).differences == 0
-    assert backtest(Restless(), BARS[:3_000]).journal_digest == backtest(Restless(), BARS[:3_000], mode="interpreted").journal_digest
+    assert (
+        backtest(Restless(), BARS[:3_000]).journal_digest
+        == backtest(Restless(), BARS[:3_000], mode="interpreted").journal_digest
+    )
 
 
 # -- a fault in the live loop alone ---------------------------------------------------------------------------
@@ -145,7 +157,10 @@ def test_the_command_fails_with_a_waterfall_that_people_can_read(monkeypatch: py
     assert lines[0].startswith("breakout: ")
     assert "differences between backtest and live" in lines[0]
     assert lines[1].startswith("  market data: 1 differ; first: bar ")
-    assert any(line.startswith("  fills: ") and "backtest 2025-01-01" in line and "/ live 2025-01-01" in line for line in lines)
+    assert any(
+        line.startswith("  fills: ") and "backtest 2025-01-01" in line and "/ live 2025-01-01" in line
+        for line in lines
+    )
     assert lines[-1].startswith("  end equity, live: ")
 
 
@@ -156,7 +171,9 @@ def test_the_equity_steps_lead_from_one_end_to_the_other_exactly(monkeypatch: py
     assert rows[0]["equity"] == backtest("breakout", BARS).end_balance
     steps = [row for row in rows if row["stage"].startswith("equity by")]
     assert steps
-    assert rows[0]["equity"] + sum(row["equity"] for row in steps) == pytest.approx(rows[-1]["equity"], abs=1e-7)
+    assert rows[0]["equity"] + sum(row["equity"] for row in steps) == pytest.approx(
+        rows[-1]["equity"], abs=1e-7
+    )
     assert all(row["quote"] == "USDT" for row in rows)
 
 
@@ -177,7 +194,10 @@ def test_a_journal_whose_events_are_not_what_its_inputs_make_is_told(home: Path,
     from twinstar_kit.feeds.replay import Replay
 
     run = paper("breakout", Replay([BARS]), speed="max")
-    with JournalReader(run.journal) as kept, Journal.create(tmp_path / "forged.db", kept.header, kept.meta) as forged:
+    with (
+        JournalReader(run.journal) as kept,
+        Journal.create(tmp_path / "forged.db", kept.header, kept.meta) as forged,
+    ):
         for batch in kept.batches():
             events = batch.events.copy()
             if batch.number == 3:
@@ -214,7 +234,11 @@ def test_parameters_are_the_journals(home: Path):
 def test_parity_wants_one_thing_to_compare_over():
     from twinstar_kit.kernel.errors import UsageError
 
-    for call in (lambda: parity("breakout"), lambda: parity("breakout", BARS, journal="x.db"), lambda: parity(None, BARS)):
+    for call in (
+        lambda: parity("breakout"),
+        lambda: parity("breakout", BARS, journal="x.db"),
+        lambda: parity(None, BARS),
+    ):
         with pytest.raises(UsageError):
             call()
 
@@ -227,7 +251,12 @@ def test_events_in_another_order_are_a_difference():
     at = int(np.flatnonzero(events["kind"][:-1] != events["kind"][1:])[5])
     events[[at, at + 1]] = events[[at + 1, at]]
     rows = run.bars.rows
-    report = compare("breakout", run.instrument, Half("backtest", rows, run.events, run.equity_units), Half("live", rows, events, run.equity_units))
+    report = compare(
+        "breakout",
+        run.instrument,
+        Half("backtest", rows, run.events, run.equity_units),
+        Half("live", rows, events, run.equity_units),
+    )
     assert report.differences == 2
     assert row_text(report.waterfall[0]) == f"order of events: 2 differ; first: event {at + 1}"
 
@@ -237,7 +266,9 @@ def test_a_missing_tail_is_a_difference():
 
     run = backtest("breakout", BARS[:3_000])
     cut = Half("live", run.bars.rows[:-10], run.events[:-3], run.equity_units[:-10])
-    report = compare("breakout", run.instrument, Half("backtest", run.bars.rows, run.events, run.equity_units), cut)
+    report = compare(
+        "breakout", run.instrument, Half("backtest", run.bars.rows, run.events, run.equity_units), cut
+    )
     assert report.differences == 10 + 3 + 10
     assert "only one of them has it" in report.waterfall[0]["first"]
     assert any("live has none" in row.get("first", "") for row in report.waterfall)

@@ -39,12 +39,20 @@ class Settings(BaseSettings):
         description="folder of everything that belongs to the user: accounts, sessions, runs",
     )
     lake: Path | None = Field(None, description="folder of market data; the home's `lake` when not set")
-    cache: Path | None = Field(None, description="folder of compiled code; the platform's cache folder when not set")
-    feed: str = Field("simulated", description="feed of a new session: simulated, simulated:SEED, replay:PATH")
-    speed: str = Field("real", description="pace of a feed that can be driven: real, max, or a factor such as 60")
+    cache: Path | None = Field(
+        None, description="folder of compiled code; the platform's cache folder when not set"
+    )
+    feed: str = Field(
+        "simulated", description="feed of a new session: simulated, simulated:SEED, replay:PATH"
+    )
+    speed: str = Field(
+        "real", description="pace of a feed that can be driven: real, max, or a factor such as 60"
+    )
     port: int = Field(5006, ge=0, le=65535, description="port of the terminal; 0 takes a free one")
     session: str = Field("default", description="session that commands and notebooks attach to")
-    universe: Path | None = Field(None, description="file of symbols, one a line; the built-in 98 when not set")
+    universe: Path | None = Field(
+        None, description="file of symbols, one a line; the built-in 98 when not set"
+    )
     balances: dict[str, float] = Field(
         default_factory=lambda: {"USDT": 10_000.0, "KRW": 10_000_000.0},
         description="play money of a new account, by asset",
@@ -99,7 +107,9 @@ class Settings(BaseSettings):
 def config_files() -> list[Path]:
     """The `twinstar.toml` files that count, the nearest first."""
     home = os.environ.get(PREFIX + "HOME") or platformdirs.user_data_dir("twinstar", appauthor=False)
-    return [path for path in dict.fromkeys((Path.cwd() / FILE, Path(home).expanduser() / FILE)) if path.is_file()]
+    return [
+        path for path in dict.fromkeys((Path.cwd() / FILE, Path(home).expanduser() / FILE)) if path.is_file()
+    ]
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -119,7 +129,9 @@ def load_settings(**overrides: Any) -> Settings:
             known = ", ".join(Settings.model_fields)
             raise SettingsError(f"{FILE}: there is no setting {key!r}; the settings are {known}") from None
         rule = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"setting {key} = {first['input']!r}: {rule} (see {PREFIX}{key.upper()} and {FILE})") from None
+        raise SettingsError(
+            f"setting {key} = {first['input']!r}: {rule} (see {PREFIX}{key.upper()} and {FILE})"
+        ) from None
     except ValueError as error:
         raise SettingsError(f"{FILE} cannot be read: {error}") from None
 
@@ -148,5 +160,7 @@ def safe_name(name: str, what: str) -> str:
     """
     tame = name and len(name) <= 64 and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
     if not tame or name[0] in ".-":
-        raise SettingsError(f"{what} {name!r}: use up to 64 letters, digits, dots, dashes or underscores, a letter or digit first")
+        raise SettingsError(
+            f"{what} {name!r}: use up to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
+        )
     return name

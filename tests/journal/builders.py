@@ -14,7 +14,12 @@ from twinstar_kit.kernel.orders import EventKind
 from twinstar_kit.kernel.records import event_t
 
 BTC = Instrument.from_sizes("BTC/USDT")
-HEADER: dict[str, Any] = {"instruments": [BTC.canonical()], "timeframe_ms": 60_000, "granularity": "bars", "kernel": 1}
+HEADER: dict[str, Any] = {
+    "instruments": [BTC.canonical()],
+    "timeframe_ms": 60_000,
+    "granularity": "bars",
+    "kernel": 1,
+}
 
 
 def events(first: int, count: int) -> np.ndarray:
@@ -38,7 +43,9 @@ def bars(first: int, count: int) -> np.ndarray:
 def batch(number: int, size: int = 3, **more: Any) -> Batch:
     """Batch `number` (from 1) of a journal whose batches hold `size` bars and events each."""
     first = (number - 1) * size
-    return Batch((Inputs(0, bars(first, size)),), events(first + 1, size), np.arange(first, first + size), **more)
+    return Batch(
+        (Inputs(0, bars(first, size)),), events(first + 1, size), np.arange(first, first + size), **more
+    )
 
 
 def filled(path: Path, batches: int, size: int = 3) -> Journal:

@@ -36,7 +36,11 @@ class Owner:
                 for command in [] if self.deaf else inbox.waiting():
                     answer = self.journal.answer(command.command_id)
                     if answer is None:
-                        answer = {"ok": True, "batch": self.journal.seal.batch + 1, "type": command.body["type"]}
+                        answer = {
+                            "ok": True,
+                            "batch": self.journal.seal.batch + 1,
+                            "type": command.body["type"],
+                        }
                         self.journal.commit(Batch(command=command.body, answers={command.command_id: answer}))
                     if not self.mute:
                         inbox.answer(command.command_id, answer)
@@ -89,7 +93,9 @@ def test_without_an_owner_nothing_is_sent(home: Path):
         pass
     with AccountClient(home, "demo") as client:
         assert not client.running
-        with pytest.raises(CommandError, match="no session runs account demo; start one with `twinstar terminal`"):
+        with pytest.raises(
+            CommandError, match="no session runs account demo; start one with `twinstar terminal`"
+        ):
             client.place({"n": 1})
     with Inbox(AccountFolder(home, "demo").inbox) as inbox:
         assert inbox.waiting() == []
@@ -102,7 +108,11 @@ def test_an_account_that_never_was(home: Path):
 
 def test_silence_is_unknown_and_asking_again_tells(home: Path):
     unknown = "whether it acted is unknown: send the command again with command_id='x'"
-    with owner(home, deaf=True), AccountClient(home, "demo") as client, pytest.raises(CommandError, match=unknown):
+    with (
+        owner(home, deaf=True),
+        AccountClient(home, "demo") as client,
+        pytest.raises(CommandError, match=unknown),
+    ):
         client.place({"n": 1}, command_id="x", timeout_s=0.05)
     with owner(home), AccountClient(home, "demo") as client:
         assert client.place({"n": 1}, command_id="x")["ok"]

@@ -96,7 +96,9 @@ def test_a_cut_log_is_a_prefix_and_the_witness_says_what_is_missing(open_journal
             Journal.open(copy).close()
         else:
             short += 1
-            with pytest.raises(JournalDamaged, match=f"events {whole + 1} to 36 were acknowledged and are gone"):
+            with pytest.raises(
+                JournalDamaged, match=f"events {whole + 1} to 36 were acknowledged and are gone"
+            ):
                 Journal.open(copy)
     assert short > 20
 
@@ -158,7 +160,9 @@ def test_a_killed_creation_leaves_no_journal_or_an_empty_one(tmp_path: Path):
     for n in range(6):
         path = tmp_path / f"{n}" / "j.db"
         with subprocess.Popen(
-            [sys.executable, "-c", script, str(path), str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, str(path), str(Path(__file__).parents[1])],
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()

@@ -18,7 +18,10 @@ def inbox(tmp_path: Path):
 
 def test_commands_wait_in_the_order_of_their_arrival(inbox: Inbox):
     first, second = inbox.put({"type": "place"}, 1), inbox.put({"type": "cancel"}, 2)
-    assert [(c.command_id, c.sent_ms, c.body["type"]) for c in inbox.waiting()] == [(first, 1, "place"), (second, 2, "cancel")]
+    assert [(c.command_id, c.sent_ms, c.body["type"]) for c in inbox.waiting()] == [
+        (first, 1, "place"),
+        (second, 2, "cancel"),
+    ]
     inbox.answer(first, {"ok": True})
     assert [c.command_id for c in inbox.waiting()] == [second]
 

@@ -196,8 +196,14 @@ def tamper(path: Path, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "told"),
     [
-        ("UPDATE batches SET events = zeroblob(length(events)) WHERE batch = 2", "batch 2 is not what was written"),
-        ("UPDATE batches SET inputs = zeroblob(length(inputs)) WHERE batch = 1", "batch 1 is not what was written"),
+        (
+            "UPDATE batches SET events = zeroblob(length(events)) WHERE batch = 2",
+            "batch 2 is not what was written",
+        ),
+        (
+            "UPDATE batches SET inputs = zeroblob(length(inputs)) WHERE batch = 1",
+            "batch 1 is not what was written",
+        ),
         ("UPDATE batches SET equity = x'00' WHERE batch = 3", "batch 3 is not what was written"),
         ("UPDATE batches SET answers = '{\"x\": 1}' WHERE batch = 3", "batch 3 is not what was written"),
         ("UPDATE batches SET command = x'00' WHERE batch = 3", "batch 3 is not what was written"),
@@ -274,7 +280,9 @@ def test_a_seal_survives_packing():
 def test_a_full_disk_acknowledges_nothing_and_stops_the_journal(tmp_path: Path):
     journal = filled(tmp_path / "j.db", 2)
     journal._db.execute(f"PRAGMA max_page_count = {journal._db.pragma('page_count') + 1}")
-    with pytest.raises(JournalError, match=r"the disk is full; free some space.*nothing of this batch was acknowledged"):
+    with pytest.raises(
+        JournalError, match=r"the disk is full; free some space.*nothing of this batch was acknowledged"
+    ):
         journal.commit(Batch((Inputs(0, bars(6, 5000)),)))
     with pytest.raises(JournalError, match="closed after an error"):
         journal.commit(batch(3))
@@ -293,7 +301,9 @@ def test_a_witness_that_cannot_be_written_withholds_the_acknowledgement(tmp_path
     journal._witness._fd = kept
     reader.close()
     journal.close()
-    with Journal.open(tmp_path / "j.db") as again:  # stored, never acknowledged: either is allowed, and it is whole
+    with Journal.open(
+        tmp_path / "j.db"
+    ) as again:  # stored, never acknowledged: either is allowed, and it is whole
         assert again.seal.batch in (2, 3)
 
 

@@ -40,7 +40,11 @@ def test_a_tail_from_before_the_first_batch(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "sql",
-    ["DELETE FROM batches WHERE batch = 3", "DELETE FROM batches", "UPDATE batches SET events = x'' WHERE batch = 3"],
+    [
+        "DELETE FROM batches WHERE batch = 3",
+        "DELETE FROM batches",
+        "UPDATE batches SET events = x'' WHERE batch = 3",
+    ],
 )
 def test_a_tail_refuses_a_gap(tmp_path: Path, sql: str):
     with filled(tmp_path / "j.db", 2), Tail(tmp_path / "j.db") as tail:
@@ -62,11 +66,22 @@ def traded(engine: Engine) -> None:
         engine.on_trade(j, 1, engine.instruments[j].price_units(price))
     engine.submit(2, 0, Side.BUY, OrdType.MARKET, one)
     engine.on_quote(0, 2, BTC.price_units("99.99"), BTC.price_units("100.01"))
-    engine.submit(3, 0, Side.SELL, OrdType.STOP, one, stop_px=BTC.price_units("90.00"), reduce_only=True, close_position=True)
+    engine.submit(
+        3,
+        0,
+        Side.SELL,
+        OrdType.STOP,
+        one,
+        stop_px=BTC.price_units("90.00"),
+        reduce_only=True,
+        close_position=True,
+    )
     engine.submit(4, 1, Side.BUY, OrdType.MARKET, ETH.amount_units("5"))
     engine.on_quote(1, 4, ETH.price_units("9.99"), ETH.price_units("10.01"))
     engine.submit(5, 1, Side.BUY, OrdType.LIMIT, ETH.amount_units("2"), price=ETH.price_units("8.00"))
-    doomed = engine.submit(6, 1, Side.SELL, OrdType.LIMIT, ETH.amount_units("1"), price=ETH.price_units("20.00"))
+    doomed = engine.submit(
+        6, 1, Side.SELL, OrdType.LIMIT, ETH.amount_units("1"), price=ETH.price_units("20.00")
+    )
     engine.cancel(7, doomed)
     engine.submit(8, 1, Side.BUY, OrdType.MARKET, ETH.amount_units("1000"))  # rejected: too dear
     engine.on_trade(0, 9, BTC.price_units("85.00"))  # fires the stop
@@ -87,7 +102,11 @@ def test_a_replica_shows_what_the_engine_holds(tmp_path: Path):
     assert np.array_equal(replica.ledger, engine.ledger)
     assert set(replica.open_orders) == {int(o["order_id"]) for o in engine.open_orders()}
     resting = replica.open_orders[next(iter(replica.open_orders))]
-    assert (resting.instrument.symbol, resting.side, resting.ord_type) == ("ETH/USDT", Side.BUY, OrdType.LIMIT)
+    assert (resting.instrument.symbol, resting.side, resting.ord_type) == (
+        "ETH/USDT",
+        Side.BUY,
+        OrdType.LIMIT,
+    )
     assert replica.positions() == {"ETH/USDT": ETH.amount_units("5")}
     assert len(replica.fills()) == 3
     assert replica.balances()["USDT"] == engine.balance_decimal("USDT")
@@ -125,7 +144,9 @@ def test_a_replica_refuses_a_gap(tmp_path: Path):
 def test_a_replica_refuses_a_report_about_an_order_it_never_saw(tmp_path: Path):
     engine = Engine([BTC], Broker(), {"USDT": 1_000})
     engine.on_trade(0, 1, BTC.price_units("100.00"))
-    order_id = engine.submit(2, 0, Side.BUY, OrdType.LIMIT, BTC.amount_units("1"), price=BTC.price_units("50.00"))
+    order_id = engine.submit(
+        2, 0, Side.BUY, OrdType.LIMIT, BTC.amount_units("1"), price=BTC.price_units("50.00")
+    )
     engine.drain()
     engine.cancel(3, order_id)
     late = engine.drain()

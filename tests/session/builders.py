@@ -21,7 +21,9 @@ def walk(n: int = 3_000, seed: int = 1, start: int = 1_735_689_600_000) -> Bars:
     spread = np.round(rng.uniform(0.01, 0.2, n), 2)
     high, low = np.maximum(first, close) + spread, np.minimum(first, close) - spread
     stamps = start + np.arange(n) * 60_000
-    return Bars.from_floats(BTC, 60_000, stamps, first, high, low, close, np.round(rng.uniform(0.1, 9, n), 5), source="walk")
+    return Bars.from_floats(
+        BTC, 60_000, stamps, first, high, low, close, np.round(rng.uniform(0.1, 9, n), 5), source="walk"
+    )
 
 
 def stored(bars: Bars, path: Path) -> Path:

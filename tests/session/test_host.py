@@ -35,7 +35,9 @@ class Driven:
 
     def __init__(self, home: Path, wall: ManualClock, **options: Any) -> None:
         self.wall = wall
-        self.host = Host(Options(str(home), **{"balances": {"USDT": "10000", "KRW": "1000"}, **options}), wall)
+        self.host = Host(
+            Options(str(home), **{"balances": {"USDT": "10000", "KRW": "1000"}, **options}), wall
+        )
 
     def turn(self, ms: int = 0) -> None:
         """Let `ms` of the wall's time pass, tick, and serve everything."""
@@ -56,7 +58,9 @@ def driven(home: Path, wall: ManualClock | None = None, **options: Any) -> Itera
         it.host.close()
 
 
-def ask(home: Path, it: Driven, body: dict[str, Any], command_id: str, account: str | None = "manual") -> dict[str, Any]:
+def ask(
+    home: Path, it: Driven, body: dict[str, Any], command_id: str, account: str | None = "manual"
+) -> dict[str, Any]:
     path = SessionFolder(home, "default").inbox if account is None else AccountFolder(home, account).inbox
     with Inbox(path) as inbox:
         inbox.put(body, it.wall.milliseconds(), command_id)
@@ -68,7 +72,10 @@ def ask(home: Path, it: Driven, body: dict[str, Any], command_id: str, account: 
 
 def buy(amount: str, **more: Any) -> dict[str, Any]:
     qty = round(float(amount) * 10**BTC.amount_scale)
-    return {"type": "place", "request": OrderRequest("BTC/USDT", Side.BUY, OrdType.MARKET, qty, **more).canonical()}
+    return {
+        "type": "place",
+        "request": OrderRequest("BTC/USDT", Side.BUY, OrdType.MARKET, qty, **more).canonical(),
+    }
 
 
 def replay(file: Path, speed: str = "60") -> dict[str, Any]:
@@ -82,7 +89,9 @@ def test_an_order_fills_and_is_answered_once(home: Path, file: Path):
         assert ask(home, it, buy("1"), "a") == answer
         with AccountClient(home) as client:
             assert len(client.replica.fills()) == 1
-            assert client.replica.positions() == {"BTC/USDT": 10**BTC.amount_scale} or client.replica.positions()
+            assert (
+                client.replica.positions() == {"BTC/USDT": 10**BTC.amount_scale} or client.replica.positions()
+            )
             free, held = client.replica.balances()["USDT"]
             assert free < 10_000
             assert held == 0
@@ -101,7 +110,12 @@ def test_refusals_are_answers(home: Path, file: Path):
         late = ask(home, it, stop, "late")
         assert late["kind"] == "WouldFillAtOnce"
         assert late["reason"]
-        for name, body in {"what": {"type": "dance"}, "no type": {}, "half": {"type": "place", "request": {}}, "odd": {"type": "cancel", "order_id": "x"}}.items():
+        for name, body in {
+            "what": {"type": "dance"},
+            "no type": {},
+            "half": {"type": "place", "request": {}},
+            "odd": {"type": "cancel", "order_id": "x"},
+        }.items():
             answer = ask(home, it, body, name)
             assert not answer["ok"]
             assert answer["kind"] == "UsageError"
@@ -125,7 +139,9 @@ def test_an_answer_that_was_stored_but_not_given_is_given_later(home: Path, file
     with driven(home, wall, **replay(file)) as it:
         answer = ask(home, it, buy("1"), "a")
     with Inbox(AccountFolder(home, "manual").inbox) as inbox:
-        inbox._db.execute("UPDATE commands SET answer = NULL")  # as if the process had died before it answered
+        inbox._db.execute(
+            "UPDATE commands SET answer = NULL"
+        )  # as if the process had died before it answered
     wall.advance(10 * STALE_MS)
     with driven(home, wall, **replay(file)) as it:
         it.turn()
@@ -139,7 +155,10 @@ def test_a_resting_order_meets_the_market_as_time_passes(home: Path, file: Path)
     with driven(home, **replay(file)) as it:
         limit = buy("1")
         low = int(BARS.rows[:, 3].min())
-        limit["request"] |= {"ord_type": int(OrdType.LIMIT), "price": low * 10 ** (8 - BTC.price_scale) + 10**8}
+        limit["request"] |= {
+            "ord_type": int(OrdType.LIMIT),
+            "price": low * 10 ** (8 - BTC.price_scale) + 10**8,
+        }
         assert ask(home, it, limit, "rest")["ok"]
         manual = it.host.accounts["manual"]
         assert manual.next_ms(0, 60.0) is not None
@@ -186,7 +205,13 @@ def test_flatten_cancels_first(home: Path, file: Path):
 
 
 def run_command(account: str = "sma_cross", **more: Any) -> dict[str, Any]:
-    return {"type": "run", "strategy": "sma_cross", "params": {"fast": 5, "slow": 20}, "account": account, **more}
+    return {
+        "type": "run",
+        "strategy": "sma_cross",
+        "params": {"fast": 5, "slow": 20},
+        "account": account,
+        **more,
+    }
 
 
 def test_a_strategy_in_the_session_makes_the_events_of_its_backtest(home: Path, file: Path):
@@ -204,7 +229,10 @@ def test_a_strategy_in_the_session_makes_the_events_of_its_backtest(home: Path, 
         late = ask(home, it, {"type": "flatten"}, "late", "sma_cross")
         assert "has ended: the feed is over" in late["text"]
     stored_run = load_run(AccountFolder(home, "sma_cross").latest())
-    assert stored_run.journal_digest == backtest(load("sma_cross")(fast=5, slow=20), file, fee_taker="0.0005").journal_digest
+    assert (
+        stored_run.journal_digest
+        == backtest(load("sma_cross")(fast=5, slow=20), file, fee_taker="0.0005").journal_digest
+    )
 
 
 def test_strategies_go_on_after_a_restart(home: Path, file: Path):
@@ -219,7 +247,10 @@ def test_strategies_go_on_after_a_restart(home: Path, file: Path):
         assert list(it.host.accounts) == ["manual", "sma_cross"]
         it.turn(600_000)
         assert it.host.accounts["sma_cross"].describe()["status"] == "finished"
-    assert load_run(AccountFolder(home, "sma_cross").latest()).journal_digest == backtest(load("sma_cross")(fast=5, slow=20), file).journal_digest
+    assert (
+        load_run(AccountFolder(home, "sma_cross").latest()).journal_digest
+        == backtest(load("sma_cross")(fast=5, slow=20), file).journal_digest
+    )
     with driven(home, wall, **replay(file)) as it:  # what has ended stays ended
         assert list(it.host.accounts) == ["manual"]
 
@@ -235,7 +266,10 @@ def test_a_strategy_starts_with_the_next_bar_and_can_be_flattened_and_ended(home
         assert again["text"].startswith("account sma_cross is at work in this session")
         assert ask(home, it, {"type": "end", "account": "sma_cross"}, "e", None)["ok"]
         assert list(it.host.accounts) == ["manual"]
-        assert "no strategy trades on account manual" in ask(home, it, {"type": "end", "account": "manual"}, "m", None)["text"]
+        assert (
+            "no strategy trades on account manual"
+            in ask(home, it, {"type": "end", "account": "manual"}, "m", None)["text"]
+        )
     run = load_run(AccountFolder(home, "sma_cross").latest())
     assert run.finished
     assert run.bars.timestamp[0] == BARS.timestamp[0] + 32 * 60_000
@@ -335,7 +369,9 @@ def test_the_loop_serves_rings_tells_and_ends(home: Path, file: Path):
     assert SessionFolder(home, "default").owner() is None
 
 
-def test_an_unfinished_account_that_cannot_go_on_is_left_alone(home: Path, file: Path, caplog: pytest.LogCaptureFixture):
+def test_an_unfinished_account_that_cannot_go_on_is_left_alone(
+    home: Path, file: Path, caplog: pytest.LogCaptureFixture
+):
     wall = ManualClock(WALL)
     with driven(home, wall, **replay(file)) as it:
         ask(home, it, run_command(settings={"since": int(BARS.timestamp[0])}), "r", None)

@@ -35,7 +35,9 @@ BARS = walk()
 
 
 def setup_of(strategy: Strategy | None = None, mode: str = "auto", **broker) -> Setup:
-    return prepare(strategy or load("breakout")(lookback=20), BARS.instrument, BARS.timeframe_ms, Broker(**broker), mode)
+    return prepare(
+        strategy or load("breakout")(lookback=20), BARS.instrument, BARS.timeframe_ms, Broker(**broker), mode
+    )
 
 
 def source(since: int | None = None) -> Source:
@@ -92,7 +94,9 @@ def test_journal_order_is_step_order():
 
 @pytest.mark.parametrize("strategy", [load("breakout")(lookback=20), load("sma_cross")(), Restless()])
 def test_compiled_equals_interpreted(strategy: Strategy):
-    compiled, interpreted = (live(setup_of(strategy, mode)).side(mode) for mode in ("compiled", "interpreted"))
+    compiled, interpreted = (
+        live(setup_of(strategy, mode)).side(mode) for mode in ("compiled", "interpreted")
+    )
     assert np.array_equal(compiled.events, interpreted.events)
     assert np.array_equal(compiled.equity, interpreted.equity)
     # the back-test of the one is the live run of the other
@@ -101,7 +105,9 @@ def test_compiled_equals_interpreted(strategy: Strategy):
 
 @pytest.mark.parametrize("bars", [1, 7, 500, GROUP + 3])
 def test_how_many_bars_come_at_once_changes_nothing(bars: int):
-    assert np.array_equal(live(setup_of(), Ticking(bars)).side("").events, backtest(load("breakout")(lookback=20), BARS).events)
+    assert np.array_equal(
+        live(setup_of(), Ticking(bars)).side("").events, backtest(load("breakout")(lookback=20), BARS).events
+    )
 
 
 def test_a_transaction_holds_at_most_a_group():

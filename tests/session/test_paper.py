@@ -38,7 +38,9 @@ def test_paper_and_backtest_print_the_same(home: Path, file: Path):
     result = paper("breakout", f"replay:{file}", speed="max", **SETTINGS)
     got = result.to_dict()
     own = {"seconds", "bars_per_second", "journal", "finished"}
-    assert {k: v for k, v in got.items() if k not in own} == {k: v for k, v in expected.items() if k not in own}
+    assert {k: v for k, v in got.items() if k not in own} == {
+        k: v for k, v in expected.items() if k not in own
+    }
     assert got["journal"] == str(home / "accounts" / "breakout" / "journal-0001.db")
     assert got["finished"]
     assert np.array_equal(result.trade_records, backtest("breakout", file, **SETTINGS).trade_records)
@@ -57,7 +59,11 @@ def test_each_run_gets_a_number_and_nothing_is_overwritten(home: Path, file: Pat
 def test_the_stored_journal_has_the_digest_in_a_fresh_process(home: Path, file: Path):
     result = paper("sma_cross", f"replay:{file}", speed="max", account="crossing")
     script = "import sys, json; from twinstar_kit.journal import JournalReader; print(json.dumps(JournalReader(sys.argv[1]).digest()))"
-    told = json.loads(subprocess.run([sys.executable, "-c", script, str(result.journal)], check=True, capture_output=True, text=True).stdout)
+    told = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", script, str(result.journal)], check=True, capture_output=True, text=True
+        ).stdout
+    )
     assert told["journal_digest"] == result.journal_digest
     assert told["data_digest"] == result.data_digest == digest_of_bars(file)
     assert told["finished"]
@@ -152,7 +158,10 @@ def test_the_same_data_under_another_path_is_the_same_run(home: Path, file: Path
 
 
 def test_a_second_owner_of_an_account_is_refused(home: Path, file: Path):
-    with AccountFolder(home, "breakout").lock("another run"), pytest.raises(AccountLocked, match="account breakout is in use by process"):
+    with (
+        AccountFolder(home, "breakout").lock("another run"),
+        pytest.raises(AccountLocked, match="account breakout is in use by process"),
+    ):
         paper("breakout", f"replay:{file}", speed="max")
     assert AccountFolder(home, "breakout").journals() == []
 
@@ -207,7 +216,9 @@ def test_a_feed_object_and_a_strategy_without_a_file(home: Path):
         ({"since": "2025-01-05", "until": "2025-01-02", "feed": "simulated"}, "the window is empty"),
     ],
 )
-def test_bad_requests_are_told_in_one_line_and_leave_nothing(home: Path, file: Path, settings: dict, told: str):
+def test_bad_requests_are_told_in_one_line_and_leave_nothing(
+    home: Path, file: Path, settings: dict, told: str
+):
     from twinstar_kit.kernel.errors import TwinStarError
 
     feed = settings.pop("feed", f"replay:{file}")
@@ -235,7 +246,9 @@ def test_a_simulated_market_runs_from_now_in_the_walls_time():
 
 def test_a_window_outside_of_the_data_is_empty(file: Path):
     feed = Replay([BARS])
-    plan = Plan("replay", "x", "BTC/USDT", "1m", int(BARS.timestamp[0]), int(BARS.timestamp[0]) - 60_000, None)
+    plan = Plan(
+        "replay", "x", "BTC/USDT", "1m", int(BARS.timestamp[0]), int(BARS.timestamp[0]) - 60_000, None
+    )
     with pytest.raises(UsageError, match="the window is empty"):
         first_window(plan, feed, ManualClock(0))
 
@@ -248,7 +261,10 @@ def test_ctrl_c_ends_between_two_bars_and_the_run_goes_on(home: Path, file: Path
     stopped = paper("breakout", f"replay:{file}", speed="max", progress=interrupt)
     assert not stopped.finished
     assert 0 < len(stopped.bars) < len(BARS)
-    assert paper("breakout", f"replay:{file}", speed="max").journal_digest == backtest("breakout", file).journal_digest
+    assert (
+        paper("breakout", f"replay:{file}", speed="max").journal_digest
+        == backtest("breakout", file).journal_digest
+    )
 
 
 def test_paper_in_a_thread_leaves_signals_alone(home: Path, file: Path):

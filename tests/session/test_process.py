@@ -161,13 +161,17 @@ def test_a_process_that_dies_at_once_is_told_with_its_last_words(home: Path, mon
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('half installed')")
     monkeypatch.setenv("PYTHONPATH", str(home / "shadow") + os.pathsep + os.environ.get("PYTHONPATH", ""))
-    with pytest.raises(UsageError, match=r"session default did not start: RuntimeError: half installed .see .*session\.log"):
+    with pytest.raises(
+        UsageError, match=r"session default did not start: RuntimeError: half installed .see .*session\.log"
+    ):
         start_session(feed="simulated")
 
 
 def test_a_strategy_from_a_notebook_cannot_run_in_another_process(home: Path, file: Path):
     with start_session(feed=f"replay:{file}", speed=60) as session:
-        with pytest.raises(UsageError, match=r"Restless is defined in no file.*save it as a \.py file, or use paper"):
+        with pytest.raises(
+            UsageError, match=r"Restless is defined in no file.*save it as a \.py file, or use paper"
+        ):
             session.run(Restless())
         with pytest.raises(UsageError, match="unknown symbol 'NO/PE'"):
             session.run("breakout", symbol="NO/PE")
@@ -195,7 +199,9 @@ def test_a_paper_run_and_a_session_do_not_share_an_account(home: Path, file: Pat
             paper("breakout", f"replay:{file}", speed="max")
 
 
-def test_relative_paths_of_a_replay_are_found_by_the_session(home: Path, file: Path, monkeypatch: pytest.MonkeyPatch):
+def test_relative_paths_of_a_replay_are_found_by_the_session(
+    home: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(file.parent)
     for feed in (f"replay:{file.name}", f"replay:BTC/USDT={file.name}"):
         with start_session(feed=feed, speed=60) as session:
@@ -207,7 +213,12 @@ def test_the_doorbell_listens_on_loopback_only(home: Path):
     with start_session(feed="simulated:1") as session, socket.socket() as probe:
         probe.settimeout(5)
         probe.connect(("127.0.0.1", session.info["port"]))
-        command = [sys.executable, "-c", "import psutil, sys; print([c.laddr.ip for c in psutil.Process(int(sys.argv[1])).net_connections('inet') if c.status == 'LISTEN'])", str(session.pid)]
+        command = [
+            sys.executable,
+            "-c",
+            "import psutil, sys; print([c.laddr.ip for c in psutil.Process(int(sys.argv[1])).net_connections('inet') if c.status == 'LISTEN'])",
+            str(session.pid),
+        ]
         listening = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         assert listening == "['127.0.0.1']"
 

@@ -18,7 +18,24 @@ from twinstar_kit.session import backtest, load_run, paper
 from twinstar_kit.strategy import load
 
 BARS = walk(5_000, seed=8)
-NAMES = ["strategy", "params", "exchange", "symbol", "timeframe", "bars", "start_balance", "end_balance", "orders", "fills", "fees_paid", "metrics", "journal_digest", "data_digest", "seconds", "bars_per_second"]
+NAMES = [
+    "strategy",
+    "params",
+    "exchange",
+    "symbol",
+    "timeframe",
+    "bars",
+    "start_balance",
+    "end_balance",
+    "orders",
+    "fills",
+    "fees_paid",
+    "metrics",
+    "journal_digest",
+    "data_digest",
+    "seconds",
+    "bars_per_second",
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +82,10 @@ def test_refused_orders_say_their_rule():
     orders = backtest(Restless(), BARS[:200]).orders
     denied = orders[orders["status"] == "denied"]
     assert len(denied)
-    assert set(denied["reason"]) <= {"there is no position to reduce; spot is long only", "the amount is above the largest one allowed"}
+    assert set(denied["reason"]) <= {
+        "there is no position to reduce; spot is long only",
+        "the amount is above the largest one allowed",
+    }
 
 
 def test_a_run_without_trades():

@@ -20,7 +20,9 @@ def test_defaults(home: Path):
         settings.port = 1
 
 
-def test_arguments_before_environment_before_files(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_arguments_before_environment_before_files(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -36,7 +36,9 @@ class AccountClient:
     def _open_tail(self) -> None:
         latest = self.folder.active()
         if latest is None:
-            raise JournalError(f"account {self.account} has no journal yet; start a session with `twinstar terminal` or `twinstar paper`")
+            raise JournalError(
+                f"account {self.account} has no journal yet; start a session with `twinstar terminal` or `twinstar paper`"
+            )
         self.tail = Tail(latest)
         self.replica = Replica(self.tail.header)
         self.refresh()
@@ -63,7 +65,9 @@ class AccountClient:
         told = (self.folder.owner() or {}).get("journal")
         return told is not None and Path(told) != self.tail.path
 
-    def send(self, body: Mapping[str, Any], command_id: str | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    def send(
+        self, body: Mapping[str, Any], command_id: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> dict[str, Any]:
         """Leave a command and wait for its answer: `{"ok": true, ...}` or `{"ok": false, "error": ..., "kind": ...}`.
 
         CommandError when no session owns the account (nothing was sent), or when no answer came: then whether it was
@@ -87,11 +91,15 @@ class AccountClient:
         self.refresh()
         return answer
 
-    def place(self, request: Mapping[str, Any], command_id: str | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    def place(
+        self, request: Mapping[str, Any], command_id: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> dict[str, Any]:
         """Send an order; `request` holds the fields of the venue's order request in its plain form, in units."""
         return self.send({"type": "place", "request": dict(request)}, command_id, timeout_s)
 
-    def cancel(self, order_id: int, command_id: str | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    def cancel(
+        self, order_id: int, command_id: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> dict[str, Any]:
         """Cancel an open order."""
         return self.send({"type": "cancel", "order_id": int(order_id)}, command_id, timeout_s)
 
@@ -126,11 +134,15 @@ class AccountClient:
         if self._ringer is None:
             owner = self.folder.owner() or {}
             if "port" not in owner:
-                raise CommandError(f"no session runs account {self.account}; start one with `twinstar terminal`")
+                raise CommandError(
+                    f"no session runs account {self.account}; start one with `twinstar terminal`"
+                )
             try:
                 self._ringer = Ringer(int(owner["port"]))
             except OSError as error:
-                raise CommandError(f"the session of account {self.account} does not answer ({error}); is it ending?") from error
+                raise CommandError(
+                    f"the session of account {self.account} does not answer ({error}); is it ending?"
+                ) from error
         return self._ringer
 
     def _hang_up(self) -> None:
@@ -148,5 +160,7 @@ class AccountClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -35,7 +35,9 @@ class Doorbell:
         try:
             self._server = socket.create_server((HOST, port), backlog=64)
         except OSError as error:
-            raise JournalError(f"port {port} is in use ({error.strerror}); choose another, or 0 for a free one") from None
+            raise JournalError(
+                f"port {port} is in use ({error.strerror}); choose another, or 0 for a free one"
+            ) from None
         self._server.setblocking(False)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -147,7 +149,9 @@ class Doorbell:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -192,5 +196,7 @@ class Ringer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

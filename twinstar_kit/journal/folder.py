@@ -63,7 +63,11 @@ class AccountFolder:
     def next(self) -> Path:
         """Where the next journal goes; a number that was ever given is not given again."""
         taken = [n for n in self._numbers("db") if not is_unborn(self._numbered(n))]
-        lost = [n for n in self._numbers("witness") if not self._numbered(n).exists() and self._numbered(n).with_suffix(".witness").stat().st_size]
+        lost = [
+            n
+            for n in self._numbers("witness")
+            if not self._numbered(n).exists() and self._numbered(n).with_suffix(".witness").stat().st_size
+        ]
         return self._numbered(max(taken + lost, default=0) + 1)
 
     def _numbered(self, number: int) -> Path:

@@ -61,18 +61,24 @@ class Inbox:
         known = self._db.execute("SELECT body FROM commands WHERE command_id = ?", (command_id,)).fetchone()
         assert known is not None
         if known[0] != text:
-            raise CommandError(f"command id {command_id!r} was used for another command; take a new one for each command")
+            raise CommandError(
+                f"command id {command_id!r} was used for another command; take a new one for each command"
+            )
         return command_id
 
     def waiting(self) -> list[Command]:
         """Commands without an answer, in the order of their arrival."""
-        rows = self._db.execute("SELECT command_id, sent_ms, body FROM commands WHERE answer IS NULL ORDER BY id")
+        rows = self._db.execute(
+            "SELECT command_id, sent_ms, body FROM commands WHERE answer IS NULL ORDER BY id"
+        )
         return [Command(command_id, sent_ms, json.loads(body)) for command_id, sent_ms, body in rows]
 
     def answer(self, command_id: str, answer: Mapping[str, Any]) -> None:
         """Answer a command durably; a second answer changes nothing."""
         text = json.dumps(answer, sort_keys=True)
-        self._db.execute("UPDATE commands SET answer = ? WHERE command_id = ? AND answer IS NULL", (text, command_id))
+        self._db.execute(
+            "UPDATE commands SET answer = ? WHERE command_id = ? AND answer IS NULL", (text, command_id)
+        )
 
     def answered(self, command_id: str) -> dict[str, Any] | None:
         """The answer to a command, or None while it waits or when nobody sent it."""
@@ -86,5 +92,7 @@ class Inbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -30,7 +30,9 @@ class InputKind(IntEnum):
     QUOTE = 3
 
 
-input_t = np.dtype([("kind", "<i2"), ("instrument", "<i2"), ("reserved", "<i4"), ("ts", "<i8"), ("v", "<i8", (7,))])
+input_t = np.dtype(
+    [("kind", "<i2"), ("instrument", "<i2"), ("reserved", "<i4"), ("ts", "<i8"), ("v", "<i8", (7,))]
+)
 """One input, 72 bytes, little-endian: `ts` is when it counts (UTC ms of the venue; a bar counts at its close)."""
 
 _HEAD = struct.Struct("<iiq")
@@ -51,7 +53,10 @@ class Inputs:
     def pack(self) -> bytes:
         """The bytes that are stored."""
         if self.rows is not None:
-            return _HEAD.pack(InputKind.BAR, self.instrument, len(self.rows)) + np.ascontiguousarray(self.rows, "<i8").tobytes()
+            return (
+                _HEAD.pack(InputKind.BAR, self.instrument, len(self.rows))
+                + np.ascontiguousarray(self.rows, "<i8").tobytes()
+            )
         mixed = np.ascontiguousarray(self.mixed, input_t)
         return _HEAD.pack(0, self.instrument, len(mixed)) + mixed.tobytes()
 
@@ -114,7 +119,11 @@ class InputDigest:
     def __init__(self, header: dict[str, Any]) -> None:
         self._timeframe_ms = int(header.get("timeframe_ms", 0))
         alone = self._timeframe_ms and header.get("granularity") == "bars" and len(header["instruments"]) == 1
-        self._bars = DataDigest(Instrument.from_canonical(header["instruments"][0]), self._timeframe_ms) if alone else None
+        self._bars = (
+            DataDigest(Instrument.from_canonical(header["instruments"][0]), self._timeframe_ms)
+            if alone
+            else None
+        )
         self._hash = hashlib.sha256(canonical_json({"instruments": header["instruments"]}))
         self.count = 0
 

@@ -18,7 +18,14 @@ from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Side
 from twinstar_kit.kernel.records import event_t
 
-_ORDER_LIFE = [EventKind.ACCEPTED, EventKind.ARMED, EventKind.REPLACED, EventKind.TRIGGERED, EventKind.FILLED, EventKind.CANCELED]
+_ORDER_LIFE = [
+    EventKind.ACCEPTED,
+    EventKind.ARMED,
+    EventKind.REPLACED,
+    EventKind.TRIGGERED,
+    EventKind.FILLED,
+    EventKind.CANCELED,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,9 @@ class Replica:
         """Take in the next batch."""
         events = batch.events
         if batch.number != self.batch + 1 or (len(events) and events["seq"][0] != self.seq + 1):
-            raise JournalGap(f"batch {batch.number} came where {self.batch + 1} was due; read the journal from its beginning")
+            raise JournalGap(
+                f"batch {batch.number} came where {self.batch + 1} was due; read the journal from its beginning"
+            )
         self.batch, self.finished = batch.number, batch.final
         if len(events):
             self.seq, self.ts = int(events["seq"][-1]), int(events["ts_event"][-1])
@@ -73,7 +82,9 @@ class Replica:
                 self.last_price[run.instrument] = int(run.rows[-1, 4])
                 self.bars += len(run.rows)
         if len(batch.equity):
-            if not batch.inputs and self._equity:  # the run ended after its last bar was stored: another value for that bar
+            if (
+                not batch.inputs and self._equity
+            ):  # the run ended after its last bar was stored: another value for that bar
                 self._equity[-1] = self._equity[-1][:-1]
             self._equity.append(batch.equity)
         if batch.command is not None:
@@ -102,7 +113,9 @@ class Replica:
             return
         order = self.open_orders.get(order_id)
         if order is None:
-            raise JournalGap(f"event {e['seq']} speaks of order {order_id}, which is not open; read the journal from its beginning")
+            raise JournalGap(
+                f"event {e['seq']} speaks of order {order_id}, which is not open; read the journal from its beginning"
+            )
         if kind == EventKind.CANCELED or (kind == EventKind.FILLED and e["leaves_qty"] == 0):
             del self.open_orders[order_id]
         else:
@@ -118,7 +131,11 @@ class Replica:
 
     def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Free and held amounts of every asset, exact."""
-        return {a: (from_units(free, s), from_units(held, s)) for a, s in self.scales.items() for free, held in [self.balance(a)]}
+        return {
+            a: (from_units(free, s), from_units(held, s))
+            for a, s in self.scales.items()
+            for free, held in [self.balance(a)]
+        }
 
     def positions(self) -> dict[str, int]:
         """Amount units of the base of every symbol that is held."""

@@ -96,7 +96,9 @@ class JournalReader:
                 raise JournalDamaged(f"{self.path} is not a TwinStar journal")
             version = self._db.pragma("user_version")
             if version != FORMAT:
-                raise JournalError(f"{self.path} has format {version}, this program reads {FORMAT}; use the version that wrote it")
+                raise JournalError(
+                    f"{self.path} has format {version}, this program reads {FORMAT}; use the version that wrote it"
+                )
             row = self._db.execute("SELECT canonical, meta, chain FROM header").fetchone()
         if row is None or [type(value) for value in row] != [str, str, bytes] or _root(*row[:2]) != row[2]:
             raise JournalDamaged(f"{self.path}: the header is not what was written")
@@ -112,12 +114,16 @@ class JournalReader:
         last, seq = after, None
         with _reading(self.path):
             query = "SELECT batch, seq, inputs, events, equity, command, answers, final, chain FROM batches WHERE batch > ? ORDER BY batch"
-            for number, upto, inputs, events, equity, command, answers, final, told in self._db.execute(query, (after,)):
+            for number, upto, inputs, events, equity, command, answers, final, told in self._db.execute(
+                query, (after,)
+            ):
                 typed = [type(value) for value in (inputs, events, equity, command, answers, told)] == _TYPES
                 if typed:
                     before = _link(before, number, upto, inputs, events, equity, command, answers, final)
                 if not typed or number != last + 1 or before != told:
-                    raise JournalDamaged(f"{self.path}: batch {last + 1} is not what was written; events up to {seq or 0} are whole")
+                    raise JournalDamaged(
+                        f"{self.path}: batch {last + 1} is not what was written; events up to {seq or 0} are whole"
+                    )
                 last, seq = number, upto
                 yield Batch(
                     tuple(unpack_inputs(inputs)), np.frombuffer(events, event_t), np.frombuffer(equity, "<i8"),
@@ -134,7 +140,9 @@ class JournalReader:
     def last(self) -> Seal:
         """The last batch, the last event, and the chain's hash there; batch 0 when nothing was committed yet."""
         with _reading(self.path):
-            row = self._db.execute("SELECT batch, seq, chain FROM batches ORDER BY batch DESC LIMIT 1").fetchone()
+            row = self._db.execute(
+                "SELECT batch, seq, chain FROM batches ORDER BY batch DESC LIMIT 1"
+            ).fetchone()
         return Seal(*row) if row else Seal(0, 0, self._root)
 
     @property
@@ -147,7 +155,9 @@ class JournalReader:
     def answer(self, command_id: str) -> Any | None:
         """What was answered to a command, or None when it was never applied."""
         with _reading(self.path):
-            row = self._db.execute("SELECT answer FROM commands WHERE command_id = ?", (command_id,)).fetchone()
+            row = self._db.execute(
+                "SELECT answer FROM commands WHERE command_id = ?", (command_id,)
+            ).fetchone()
         return json.loads(row[0]) if row else None
 
     def snapshot(self) -> tuple[int, bytes] | None:
@@ -202,7 +212,9 @@ class JournalReader:
         for batch in self.batches():
             count = len(batch.events)
             if count and not np.array_equal(batch.events["seq"], np.arange(seq + 1, seq + count + 1)):
-                raise JournalDamaged(f"{self.path}: batch {batch.number}: events do not follow on after {seq}")
+                raise JournalDamaged(
+                    f"{self.path}: batch {batch.number}: events do not follow on after {seq}"
+                )
             seq += count
             if seal and seal.batch == batch.number:
                 at_seal = batch.chain
@@ -214,7 +226,9 @@ class JournalReader:
                 "damaged); restore both from a copy, or start a new account"
             )
         if seal and at_seal != seal.chain:
-            raise JournalDamaged(f"{self.path}: batch {seal.batch} is not the one that was acknowledged; is the witness of another journal?")
+            raise JournalDamaged(
+                f"{self.path}: batch {seal.batch} is not the one that was acknowledged; is the witness of another journal?"
+            )
         return last
 
     def close(self) -> None:
@@ -225,7 +239,9 @@ class JournalReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -274,7 +290,9 @@ class Journal(JournalReader):
                 raise JournalError(f"{path} exists; nothing is overwritten")
             seal = read_seal(witness_path(path)) if witness_path(path).stat().st_size else None
             if seal and seal.batch:
-                raise JournalError(f"{witness_path(path)} knows of a journal that is gone; bring it back, or remove the witness too")
+                raise JournalError(
+                    f"{witness_path(path)} knows of a journal that is gone; bring it back, or remove the witness too"
+                )
             for leftover in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 leftover.unlink(missing_ok=True)
             root = _root(canonical, told)
@@ -303,7 +321,9 @@ class Journal(JournalReader):
         Raises JournalError, and refuses everything after it, when events do not follow on or the disk refuses.
         """
         if self._failed:
-            raise JournalError(f"{self.path}: closed after an error ({self._failed}); open it again to see what was kept")
+            raise JournalError(
+                f"{self.path}: closed after an error ({self._failed}); open it again to see what was kept"
+            )
         if self._final:
             raise JournalError(f"{self.path}: the run has ended; begin a new journal")
         count, before = len(batch.events), self._seal
@@ -325,7 +345,9 @@ class Journal(JournalReader):
                     (number, seq, inputs, events, equity, command, answers, final, chain),
                 )
                 for command_id, answer in batch.answers.items():
-                    db.execute("INSERT INTO commands VALUES (?, ?, ?)", (command_id, number, json.dumps(answer)))
+                    db.execute(
+                        "INSERT INTO commands VALUES (?, ?, ?)", (command_id, number, json.dumps(answer))
+                    )
                 if batch.snapshot is not None:
                     row = (number, batch.snapshot, hashlib.sha256(batch.snapshot).digest())
                     db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", row)
@@ -352,7 +374,9 @@ class Journal(JournalReader):
         A run that has ended becomes one plain file, which can be read from a folder that cannot be written.
         """
         if self._db is not None and not self._failed:
-            with suppress(apsw.Error):  # a reader is looking: what is in the log stays there, as durable as before
+            with suppress(
+                apsw.Error
+            ):  # a reader is looking: what is in the log stays there, as durable as before
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 if self._final:
                     self._db.pragma("journal_mode", "delete")
@@ -417,7 +441,9 @@ class _reading:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SQLError | UnicodeDecodeError):
             raise JournalDamaged(f"{self.path}: {error}") from error
         if isinstance(error, apsw.Error):
@@ -427,7 +453,9 @@ class _reading:
 class _writing(_reading):
     """The same while writing: a full or failing disk is said in plain words."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, apsw.FullError):
             raise JournalError("the disk is full; free some space and open the journal again") from error
         if isinstance(error, apsw.Error):

@@ -57,7 +57,9 @@ class Witness:
         self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not try_lock(self._fd):
             self.close()
-            raise AccountLocked(f"{path.with_suffix('.db').name} in {path.parent} is being written by another process")
+            raise AccountLocked(
+                f"{path.with_suffix('.db').name} in {path.parent} is being written by another process"
+            )
 
     def write(self, seal: Seal) -> None:
         """Remember `seal` durably. JournalError when the disk refuses."""
@@ -96,5 +98,7 @@ def read_seal(path: Path) -> Seal | None:
         return None
     seals = [seal for at in (0, _SIZE) if (seal := Seal.unpack(content[at : at + _SIZE]))]
     if not seals:
-        raise JournalDamaged(f"{path}: the witness is damaged; it no longer says how far the journal was acknowledged")
+        raise JournalDamaged(
+            f"{path}: the witness is damaged; it no longer says how far the journal was acknowledged"
+        )
     return max(seals, key=lambda seal: seal.batch)

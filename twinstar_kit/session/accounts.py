@@ -92,7 +92,13 @@ def _answer(batch: VenueBatch) -> dict[str, Any]:
     if len(refused):
         reason = Reason(int(refused["reason"][0]))
         symbol = f"{batch.command.request.symbol}: " if batch.command.request else ""
-        return {"ok": False, "order_id": order_id, "text": f"{symbol}{reason.text}", "kind": "OrderRefused", "reason": int(reason)}
+        return {
+            "ok": False,
+            "order_id": order_id,
+            "text": f"{symbol}{reason.text}",
+            "kind": "OrderRefused",
+            "reason": int(reason),
+        }
     return {"ok": True, "order_id": order_id, "ts": batch.command.ts, "text": ""}
 
 
@@ -102,7 +108,15 @@ class ManualAccount:
     Each market has a journal of its own: coming back to a market continues its journal.
     """
 
-    def __init__(self, folder: AccountFolder, feed: Feed, clock: Clock, broker: Broker, balances: Mapping[str, Any], meta: dict[str, Any]):
+    def __init__(
+        self,
+        folder: AccountFolder,
+        feed: Feed,
+        clock: Clock,
+        broker: Broker,
+        balances: Mapping[str, Any],
+        meta: dict[str, Any],
+    ):
         self.folder, self.feed = folder, feed
         self._lock = folder.lock(f"session {meta['session']}", port=meta["port"]).acquire()
         try:
@@ -112,13 +126,18 @@ class ManualAccount:
             raise
         self._lock.tell(journal=str(self._sink.path))
 
-    def _open(self, clock: Clock, broker: Broker, balances: Mapping[str, Any], meta: dict[str, Any]) -> tuple[VirtualVenue, AnsweringSink]:
+    def _open(
+        self, clock: Clock, broker: Broker, balances: Mapping[str, Any], meta: dict[str, Any]
+    ) -> tuple[VirtualVenue, AnsweringSink]:
         known = {m.base for m in self.feed.instruments} | {m.quote for m in self.feed.instruments}
         opening = {asset: amount for asset, amount in balances.items() if asset in known}
         probe = VirtualVenue(self.feed, ManualClock(clock.milliseconds()), broker, opening)
         path = next((p for p in reversed(self.folder.journals()) if _is_of(p, probe.header)), None)
         if path is None:
-            sink = AnsweringSink(self.folder.next(), meta={**meta, "account": self.folder.name, "mode": "paper", "feed": self.feed.spec})
+            sink = AnsweringSink(
+                self.folder.next(),
+                meta={**meta, "account": self.folder.name, "mode": "paper", "feed": self.feed.spec},
+            )
             return VirtualVenue(self.feed, clock, broker, opening, sink), sink
         journal = Journal.open(path)
         try:
@@ -144,7 +163,11 @@ class ManualAccount:
 
     def next_ms(self, now_ms: int, speed: float) -> int | None:
         """See `Account`."""
-        return now_ms + max(1, int(LOOK_MS * speed)) if self.venue.blotter.open and self.venue.failure is None else None
+        return (
+            now_ms + max(1, int(LOOK_MS * speed))
+            if self.venue.blotter.open and self.venue.failure is None
+            else None
+        )
 
     def carry_out(self, body: Mapping[str, Any], command_id: str) -> dict[str, Any]:
         """See `Account`."""
@@ -167,7 +190,11 @@ class ManualAccount:
             # many orders, one answer: repeating it is harmless, so it stands in the inbox only
             self._sink.command_id = None
             return {"ok": True, "text": self._flatten()}
-        return {"ok": False, "text": f"an account takes place, cancel and flatten, not {body['type']!r}", "kind": "UsageError"}
+        return {
+            "ok": False,
+            "text": f"an account takes place, cancel and flatten, not {body['type']!r}",
+            "kind": "UsageError",
+        }
 
     def _flatten(self) -> str:
         """Cancel every order, then sell what was bought, in the market where it was bought last."""
@@ -201,7 +228,11 @@ def _is_of(path: Path, header: Mapping[str, Any]) -> bool:
     """Whether the journal at `path` is an account in the same market under the same rules, whatever it opened with."""
     try:
         with JournalReader(path) as journal:
-            return all(canonical_json(journal.header.get(n)) == canonical_json(header[n]) for n in header if n != "balances")
+            return all(
+                canonical_json(journal.header.get(n)) == canonical_json(header[n])
+                for n in header
+                if n != "balances"
+            )
     except JournalError:
         return False
 
@@ -209,8 +240,16 @@ def _is_of(path: Path, header: Mapping[str, Any]) -> bool:
 class StrategyAccount:
     """An account that a strategy trades on, bar by bar as the session's feed completes them."""
 
-    def __init__(self, folder: AccountFolder, run: LiveRun, source: Source, journal: Journal, release: Any) -> None:
-        self.folder, self.run, self._source, self._journal, self._release = folder, run, source, journal, release
+    def __init__(
+        self, folder: AccountFolder, run: LiveRun, source: Source, journal: Journal, release: Any
+    ) -> None:
+        self.folder, self.run, self._source, self._journal, self._release = (
+            folder,
+            run,
+            source,
+            journal,
+            release,
+        )
         self.failure: str | None = None
         self.finished = False
 
@@ -238,7 +277,11 @@ class StrategyAccount:
     def carry_out(self, body: Mapping[str, Any], command_id: str) -> dict[str, Any]:
         """See `Account`."""
         if self.failure or self.finished:
-            return {"ok": False, "text": f"account {self.folder.name} has ended: {self.failure or 'the feed is over'}", "kind": "UsageError"}
+            return {
+                "ok": False,
+                "text": f"account {self.folder.name} has ended: {self.failure or 'the feed is over'}",
+                "kind": "UsageError",
+            }
         try:
             return self.run.command(dict(body), command_id)
         except TwinStarError as error:
@@ -301,11 +344,19 @@ def _serve(account: Account, command: Command, wall_ms: int, stale_ms: int) -> d
     if kept is not None:
         return kept
     if wall_ms - command.sent_ms > stale_ms:
-        return {"ok": False, "text": "the command came too late and was not carried out; send a new one", "kind": "Stale"}
+        return {
+            "ok": False,
+            "text": "the command came too late and was not carried out; send a new one",
+            "kind": "Stale",
+        }
     try:
         return account.carry_out(command.body, command.command_id)
     except (KeyError, TypeError, ValueError) as error:
-        return {"ok": False, "text": f"the command cannot be read: {type(error).__name__}: {error}", "kind": "UsageError"}
+        return {
+            "ok": False,
+            "text": f"the command cannot be read: {type(error).__name__}: {error}",
+            "kind": "UsageError",
+        }
 
 
 def parity_of_account(header: dict[str, Any], meta: dict[str, Any], batches: list[Batch]) -> ParityReport:
@@ -314,7 +365,10 @@ def parity_of_account(header: dict[str, Any], meta: dict[str, Any], batches: lis
 
     feed = open_feed(meta["feed"], **meta.get("rules", {}))
     saved = [
-        SavedBatch(np.concatenate([np.empty(0, input_t), *(run.records(0) for run in b.inputs)]), b.command, b.events) for b in batches
+        SavedBatch(
+            np.concatenate([np.empty(0, input_t), *(run.records(0) for run in b.inputs)]), b.command, b.events
+        )
+        for b in batches
     ]
     broker = Broker(**header["broker"])
     events = np.concatenate([b.events for b in batches])

@@ -50,7 +50,9 @@ class Session:
         """Read the session's description again, such as after a strategy was started."""
         self.info = self.folder.info() or {}
         clock = self.info["clock"]
-        self.clock: Clock = ReplayClock(clock["start_ms"], clock["speed"], wall_start_ms=clock["wall_start_ms"])
+        self.clock: Clock = ReplayClock(
+            clock["start_ms"], clock["speed"], wall_start_ms=clock["wall_start_ms"]
+        )
         return self.info
 
     @property
@@ -88,7 +90,12 @@ class Session:
         return self._clients[name]
 
     def run(
-        self, strategy: Strategy | type[Strategy] | str, *, account: str | None = None, duration_ms: int | None = None, **settings: Any
+        self,
+        strategy: Strategy | type[Strategy] | str,
+        *,
+        account: str | None = None,
+        duration_ms: int | None = None,
+        **settings: Any,
     ) -> AccountClient:
         """Let a strategy trade in the session from now on, on an account of its own; returns the client of that account.
 
@@ -103,8 +110,18 @@ class Session:
             raise UsageError(
                 f"{type(chosen).__name__} is defined in no file that the session could load; save it as a .py file, or use paper()"
             )
-        plain = {name: value if isinstance(value, str | int | float | bool | None) else str(value) for name, value in settings.items()}
-        body = {"type": "run", "strategy": spec, "params": chosen.params(), "account": account, "duration_ms": duration_ms, "settings": plain}
+        plain = {
+            name: value if isinstance(value, str | int | float | bool | None) else str(value)
+            for name, value in settings.items()
+        }
+        body = {
+            "type": "run",
+            "strategy": spec,
+            "params": chosen.params(),
+            "account": account,
+            "duration_ms": duration_ms,
+            "settings": plain,
+        }
         answer = self._order(body)
         self.reload()
         return self.account(answer["account"])
@@ -124,7 +141,9 @@ class Session:
                 while (answer := inbox.answered(command_id)) is None:
                     ringer.listen(max(ends - time.monotonic(), 0.0))
             except (OSError, TimeoutError) as error:
-                raise CommandError(f"session {self.name} did not answer; whether it acted shows `twinstar session status`") from error
+                raise CommandError(
+                    f"session {self.name} did not answer; whether it acted shows `twinstar session status`"
+                ) from error
         if not answer["ok"]:
             raise UsageError(answer["text"])
         return answer
@@ -133,7 +152,9 @@ class Session:
         try:
             return Ringer(int(self.info["port"]))
         except OSError as error:
-            raise CommandError(f"session {self.name} does not answer ({error}); start it again with `twinstar terminal`") from error
+            raise CommandError(
+                f"session {self.name} does not answer ({error}); start it again with `twinstar terminal`"
+            ) from error
 
     def flatten(self) -> str:
         """Cancel every order and sell every position of every account; says what was done."""
@@ -182,7 +203,9 @@ class Session:
                 while True:
                     ringer.listen(max(ends - time.monotonic(), 0.0))
         except TimeoutError:
-            raise TwinStarError(f"session {self.name} (process {owner['pid']}) does not end; use `twinstar session kill`") from None
+            raise TwinStarError(
+                f"session {self.name} (process {owner['pid']}) does not end; use `twinstar session kill`"
+            ) from None
         except (OSError, CommandError):
             self.close()
         if (self.folder.owner() or {}).get("pid") == owner["pid"]:
@@ -198,7 +221,9 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -216,7 +241,11 @@ def attach(name: str | None = None, *, home: str | Path | None = None) -> Sessio
     folder = SessionFolder(settings.home, settings.session)
     if folder.owner() is None or folder.info() is None:
         running = [other.name for other in sessions(settings.home) if other.owner() is not None]
-        hint = f"running: {', '.join(running)}" if running else "start one with `twinstar terminal` or start_session()"
+        hint = (
+            f"running: {', '.join(running)}"
+            if running
+            else "start one with `twinstar terminal` or start_session()"
+        )
         raise UsageError(f"no session {folder.name!r} is running; {hint}")
     return Session(folder, settings.home)
 
@@ -263,7 +292,9 @@ def start_session(
         process.kill()
         process.wait()
         last = folder.log.read_text(errors="replace").strip().splitlines()[-1:]
-        raise UsageError(f"session {folder.name} did not start{': ' + last[0] if last else ''} (see {folder.log})")
+        raise UsageError(
+            f"session {folder.name} did not start{': ' + last[0] if last else ''} (see {folder.log})"
+        )
     if "error" in answer:
         process.wait()
         raise UsageError(answer["error"])

@@ -49,7 +49,9 @@ def backtest(
     10000.0
     """
     bars = as_bars(data, settings)
-    setup = prepare(as_strategy(strategy), bars.instrument, bars.timeframe_ms, as_broker(settings), mode, buffer=ROOM)
+    setup = prepare(
+        as_strategy(strategy), bars.instrument, bars.timeframe_ms, as_broker(settings), mode, buffer=ROOM
+    )
     if progress is not None:
         progress(0, len(bars), "")
     started = time.perf_counter()
@@ -57,7 +59,9 @@ def backtest(
     return RunResult.of(setup, bars, events, equity, seconds=time.perf_counter() - started)
 
 
-def run_history(setup: Setup, rows: npt.NDArray[np.int64], progress: Progress | None = None) -> tuple[Events, npt.NDArray[np.int64]]:
+def run_history(
+    setup: Setup, rows: npt.NDArray[np.int64], progress: Progress | None = None
+) -> tuple[Events, npt.NDArray[np.int64]]:
     """Drive the compiled loop over `rows`, taking its events out when it asks; returns all events and the equity by bar."""
     equity = np.empty(len(rows), np.int64)
     parts: list[Events] = []
@@ -70,7 +74,11 @@ def run_history(setup: Setup, rows: npt.NDArray[np.int64], progress: Progress | 
 
 
 def run_stretch(
-    setup: Setup, rows: npt.NDArray[np.int64], equity: npt.NDArray[np.int64], parts: list[Events], progress: Progress | None = None
+    setup: Setup,
+    rows: npt.NDArray[np.int64],
+    equity: npt.NDArray[np.int64],
+    parts: list[Events],
+    progress: Progress | None = None,
 ) -> None:
     """Run over all `rows`, appending drained events to `parts`; what the last bars made may still be in the engine."""
     engine, runner, context, arrays = setup.engine, setup.runner, setup.context, setup.engine.arrays
@@ -81,7 +89,9 @@ def run_stretch(
         if reached < until:
             drained = engine.drain()
             if reached == at and not len(drained):
-                raise RuntimeError(f"bar {at} cannot be stepped: the event buffer is empty and still too small")
+                raise RuntimeError(
+                    f"bar {at} cannot be stepped: the event buffer is empty and still too small"
+                )
             parts.append(drained)
         at = reached
         if progress is not None:
@@ -100,7 +110,9 @@ def as_bars(data: Any, settings: dict[str, Any]) -> Bars:
         return _from_feed(data, rules)
     if isinstance(data, Bars):
         if set(rules) - {"since", "until"}:
-            raise UsageError(f"{', '.join(sorted(rules))}: bars that are loaded already have theirs; say it when loading")
+            raise UsageError(
+                f"{', '.join(sorted(rules))}: bars that are loaded already have theirs; say it when loading"
+            )
         # the very same object where there is no window: it keeps the digest that it was asked for
         bars = data.between(**{f"{name}_ms": _ms(when) for name, when in rules.items()}) if rules else data
         if not len(bars):
@@ -111,7 +123,9 @@ def as_bars(data: Any, settings: dict[str, Any]) -> Bars:
 
 def _from_feed(data: tuple[Any, ...], rules: dict[str, Any]) -> Bars:
     if not 4 <= len(data) <= 5:
-        raise UsageError("data from a feed is (feed, symbol, since, until) or (feed, symbol, since, until, timeframe)")
+        raise UsageError(
+            "data from a feed is (feed, symbol, since, until) or (feed, symbol, since, until, timeframe)"
+        )
     if set(rules) - {"timeframe"}:
         raise UsageError(f"{', '.join(sorted(rules))}: the feed says it; leave it out")
     feed, symbol, since, until = data[:4]

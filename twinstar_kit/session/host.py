@@ -61,7 +61,9 @@ class Host:
         self.home = Path(options.home)
         self.speed = parse_speed(options.speed)
         if self.speed == float("inf"):
-            raise UsageError("a session runs in real time or at a factor such as 60; speed max is for `twinstar paper`")
+            raise UsageError(
+                "a session runs in real time or at a factor such as 60; speed max is for `twinstar paper`"
+            )
         self.folder = SessionFolder(self.home, options.name)
         self.stopping = False
         self.accounts: dict[str, Account] = {}
@@ -108,7 +110,11 @@ class Host:
             start = max([int(before["venue_ms"]), *(_last_ts(path) for path in self._journals())])
         else:
             first, _ = self.feed.span()
-            start = self.wall.milliseconds() if simulated else first + int(getattr(self.feed, "timeframe_ms", 60_000))
+            start = (
+                self.wall.milliseconds()
+                if simulated
+                else first + int(getattr(self.feed, "timeframe_ms", 60_000))
+            )
         return ReplayClock(start, self.speed, wall=self.wall)
 
     def _journals(self) -> list[Path]:
@@ -117,7 +123,10 @@ class Host:
         for folder in accounts(self.home):
             for path in folder.journals():
                 with JournalReader(path) as journal:
-                    if journal.meta.get("session") == self.options.name and journal.meta.get("feed") == self.feed.spec:
+                    if (
+                        journal.meta.get("session") == self.options.name
+                        and journal.meta.get("feed") == self.feed.spec
+                    ):
                         found.append(path)
         return found
 
@@ -146,12 +155,19 @@ class Host:
             plan = meta["plan"]
             settings = {**header["broker"], "symbol": plan["symbol"], "timeframe": plan["timeframe"]}
             settings |= {n: plan[f"{n}_ms"] for n in ("since", "until") if plan[f"{n}_ms"] is not None}
-            self.start_strategy(meta["spec"], header["strategy"]["params"], folder.name, plan["duration_ms"], settings)
+            self.start_strategy(
+                meta["spec"], header["strategy"]["params"], folder.name, plan["duration_ms"], settings
+            )
         except TwinStarError as error:
             log.warning("account %s cannot go on: %s", folder.name, error)
 
     def start_strategy(
-        self, spec: str, params: Mapping[str, Any], account: str | None, duration_ms: int | None, settings: dict[str, Any]
+        self,
+        spec: str,
+        params: Mapping[str, Any],
+        account: str | None,
+        duration_ms: int | None,
+        settings: dict[str, Any],
     ) -> str:
         """Let a strategy trade on an account of its own from now on, or go on; returns the account's name."""
         cls = type(as_strategy(spec))
@@ -159,7 +175,9 @@ class Host:
         name = account or strategy_name(strategy)
         if name in self.accounts:
             raise UsageError(f"account {name} is at work in this session; choose another with account=...")
-        settings = {"since": self.clock.milliseconds(), **settings} if not self._unfinished(name) else settings
+        settings = (
+            {"since": self.clock.milliseconds(), **settings} if not self._unfinished(name) else settings
+        )
         feed, plan, broker = plan_run(self.feed, duration_ms, settings)
         instrument = next(m for m in feed.instruments if m.symbol == plan.symbol)
         setup = prepare(strategy, instrument, parse_timeframe(plan.timeframe), as_broker(broker))
@@ -198,7 +216,10 @@ class Host:
                 account.tick(now)
             due = time.monotonic() - beat > HEARTBEAT_S
             if due:
-                rung |= {SessionFolder.BELL, *self.accounts}  # a ring that was lost delays a command so long, not for ever
+                rung |= {
+                    SessionFolder.BELL,
+                    *self.accounts,
+                }  # a ring that was lost delays a command so long, not for ever
             self.attend(rung)
             self._tell()
             if due:
@@ -224,7 +245,9 @@ class Host:
 
     def _patience_s(self) -> float:
         now = self.clock.milliseconds()
-        wanted = [ms for account in self.accounts.values() if (ms := account.next_ms(now, self.speed)) is not None]
+        wanted = [
+            ms for account in self.accounts.values() if (ms := account.next_ms(now, self.speed)) is not None
+        ]
         nearest = (min(wanted) - now) / 1000 / self.speed if wanted else HEARTBEAT_S
         return min(max(nearest, 0.001), HEARTBEAT_S)
 
@@ -244,14 +267,22 @@ class Host:
                 self.bell.tell(f"answer {SessionFolder.BELL} {command.command_id}")
 
     def _too_late(self) -> dict[str, Any]:
-        return {"ok": False, "text": "the command came too late and was not carried out; send a new one", "kind": "Stale"}
+        return {
+            "ok": False,
+            "text": "the command came too late and was not carried out; send a new one",
+            "kind": "Stale",
+        }
 
     def _order(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a command for the session itself."""
         try:
             if body["type"] == "run":
                 name = self.start_strategy(
-                    body["strategy"], body.get("params", {}), body.get("account"), body.get("duration_ms"), dict(body.get("settings", {}))
+                    body["strategy"],
+                    body.get("params", {}),
+                    body.get("account"),
+                    body.get("duration_ms"),
+                    dict(body.get("settings", {})),
                 )
                 return {"ok": True, "text": f"account {name}", "account": name}
             if body["type"] == "end":
@@ -259,8 +290,16 @@ class Host:
         except TwinStarError as error:
             return refusal(error)
         except (KeyError, TypeError, ValueError) as error:
-            return {"ok": False, "text": f"the command cannot be read: {type(error).__name__}: {error}", "kind": "UsageError"}
-        return {"ok": False, "text": f"a session takes run and end, not {body['type']!r}", "kind": "UsageError"}
+            return {
+                "ok": False,
+                "text": f"the command cannot be read: {type(error).__name__}: {error}",
+                "kind": "UsageError",
+            }
+        return {
+            "ok": False,
+            "text": f"a session takes run and end, not {body['type']!r}",
+            "kind": "UsageError",
+        }
 
     def _end(self, name: str) -> dict[str, Any]:
         """Finish a strategy's run: it cannot go on afterwards."""
@@ -281,7 +320,11 @@ class Host:
 
     def publish(self) -> dict[str, Any]:
         """Write the session's description for others, and return it."""
-        now, wall, broker = self.clock.milliseconds(), self.wall.milliseconds(), as_broker(dict(self.options.broker))
+        now, wall, broker = (
+            self.clock.milliseconds(),
+            self.wall.milliseconds(),
+            as_broker(dict(self.options.broker)),
+        )
         info = {
             "name": self.options.name, "pid": os.getpid(), "port": self.bell.port, "since": self.since, "feed": self.feed.spec,
             "rules": self.options.rules, "simulated": self.feed.simulated, "speed": self.speed, "venue_ms": now, "wall_ms": wall,
@@ -290,7 +333,11 @@ class Host:
             "accounts": [account.describe() for account in self.accounts.values()],
         }  # fmt: skip
         if isinstance(self.clock, ReplayClock):
-            info["clock"] = {"start_ms": self.clock.start_ms, "wall_start_ms": self.clock.wall_start_ms, "speed": self.clock.speed}
+            info["clock"] = {
+                "start_ms": self.clock.start_ms,
+                "wall_start_ms": self.clock.wall_start_ms,
+                "speed": self.clock.speed,
+            }
         self.folder.publish(info)
         return info
 
@@ -313,4 +360,6 @@ def _last_ts(path: Path) -> int:
     if batch is None:
         return 0
     stamps = [int(batch.events["ts_event"].max(initial=0)), int((batch.command or {}).get("ts", 0))]
-    return max(stamps + [int(run.rows[-1, 0]) for run in batch.inputs if run.rows is not None and len(run.rows)])
+    return max(
+        stamps + [int(run.rows[-1, 0]) for run in batch.inputs if run.rows is not None and len(run.rows)]
+    )

@@ -74,7 +74,11 @@ class LiveRun:
         self.last_open = int(bar[0])
 
     def commit(
-        self, *, final: bool = False, command: dict[str, Any] | None = None, answers: dict[str, Any] | None = None
+        self,
+        *,
+        final: bool = False,
+        command: dict[str, Any] | None = None,
+        answers: dict[str, Any] | None = None,
     ) -> None:
         """Store what happened since the last call; afterwards it may be told. `final` ends the run."""
         setup, n = self.setup, self.waiting
@@ -169,7 +173,10 @@ def apply_command(setup: Setup, body: dict[str, Any]) -> dict[str, Any]:
         done = engine.cancel(int(engine.state["now"][0]), order_id)
         text = f"order {order_id} canceled" if done else f"order {order_id} is not open"
         return {"ok": done, "text": text, "order_id": order_id}
-    return {"ok": False, "text": f"a strategy's account takes flatten and cancel, not {body['type']}; its strategy places the orders"}
+    return {
+        "ok": False,
+        "text": f"a strategy's account takes flatten and cancel, not {body['type']}; its strategy places the orders",
+    }
 
 
 @dataclass(slots=True)
@@ -250,7 +257,11 @@ class WaitingPace:
 
 
 def run_live(
-    run: LiveRun, source: Source, pace: Pace, stop: Event, progress: Callable[[float, float | None, str], None] | None = None
+    run: LiveRun,
+    source: Source,
+    pace: Pace,
+    stop: Event,
+    progress: Callable[[float, float | None, str], None] | None = None,
 ) -> bool:
     """Step `run` through the bars of `source` as `pace` lets them complete; True when the run came to its end."""
     if source.first_ms is None:

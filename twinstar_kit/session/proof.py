@@ -32,7 +32,13 @@ STAGES: dict[str, tuple[EventKind, ...]] = {
     "commands": (EventKind.PLACE, EventKind.CANCEL, EventKind.DEPOSITED),
     "proposals": (EventKind.PROPOSED,),
     "refusals": (EventKind.DENIED, EventKind.REJECTED),
-    "orders": (EventKind.ACCEPTED, EventKind.ARMED, EventKind.REPLACED, EventKind.TRIGGERED, EventKind.CANCELED),
+    "orders": (
+        EventKind.ACCEPTED,
+        EventKind.ARMED,
+        EventKind.REPLACED,
+        EventKind.TRIGGERED,
+        EventKind.CANCELED,
+    ),
     "fills": (EventKind.FILLED,),
     "postings": (EventKind.POSTED,),
 }
@@ -84,7 +90,9 @@ class ParityReport:
     def __str__(self) -> str:
         if self.ok:
             return f"{self.strategy}: {self.compared[0]} and {self.compared[1]} agree over {self.bars:,} bars, {self.fills:,} fills"
-        lines = [f"{self.strategy}: {self.differences:,} differences between {self.compared[0]} and {self.compared[1]}"]
+        lines = [
+            f"{self.strategy}: {self.differences:,} differences between {self.compared[0]} and {self.compared[1]}"
+        ]
         return "\n".join(lines + [f"  {row_text(row)}" for row in self.waterfall])
 
 
@@ -158,7 +166,12 @@ def live_side(setup: Setup, bars: Bars) -> Half:
     run = LiveRun(setup, sink)
     run.begin()
     first, last = feed.span()
-    run_live(run, Source(feed, bars.instrument.symbol, bars.timeframe_ms, first, last), LeapingPace(first, bars.timeframe_ms), Event())
+    run_live(
+        run,
+        Source(feed, bars.instrument.symbol, bars.timeframe_ms, first, last),
+        LeapingPace(first, bars.timeframe_ms),
+        Event(),
+    )
     return sink.side("live")
 
 
@@ -175,13 +188,25 @@ def parity_of_journal(
         return parity_of_account(header, meta, batches)
     chosen = strategy if strategy is not None else meta.get("spec")
     if chosen is None:
-        raise UsageError(f"{path} was made by {header['strategy']['name']}, which no file defines; give the strategy")
+        raise UsageError(
+            f"{path} was made by {header['strategy']['name']}, which no file defines; give the strategy"
+        )
     kept = header["strategy"]
-    built = type(as_strategy(chosen))(**kept["params"]) if _takes(chosen, kept["params"]) else as_strategy(chosen)
+    built = (
+        type(as_strategy(chosen))(**kept["params"]) if _takes(chosen, kept["params"]) else as_strategy(chosen)
+    )
     if {"name": type(built).__name__, "source": type(built).source_hash(), "params": built.params()} != kept:
-        raise UsageError(f"{path} was made by another {kept['name']}: its source or parameters have changed since")
+        raise UsageError(
+            f"{path} was made by another {kept['name']}: its source or parameters have changed since"
+        )
     stored = joined("journal", batches)
-    setup = prepare(built, Instrument.from_canonical(header["instruments"][0]), header["timeframe_ms"], Broker(**header["broker"]), mode)
+    setup = prepare(
+        built,
+        Instrument.from_canonical(header["instruments"][0]),
+        header["timeframe_ms"],
+        Broker(**header["broker"]),
+        mode,
+    )
     again = history_again(setup, batches, progress)
     return compare(strategy_name(built), setup.instrument, again, stored)
 
@@ -212,7 +237,11 @@ def history_again(setup: Setup, batches: list[Batch], progress: Progress | None 
 
 def compare(strategy: str, instrument: Instrument, one: Half, other: Half) -> ParityReport:
     """Count what differs between two runs and say where it began."""
-    differences = _unequal(one.rows, other.rows) + _unequal(one.events, other.events) + _unequal(one.equity, other.equity)
+    differences = (
+        _unequal(one.rows, other.rows)
+        + _unequal(one.events, other.events)
+        + _unequal(one.equity, other.equity)
+    )
     waterfall = _waterfall(instrument, one, other) if differences else []
     kinds = one.events["kind"]
     return ParityReport(
@@ -231,15 +260,41 @@ def _unequal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> int:
 def _waterfall(instrument: Instrument, one: Half, other: Half) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if changed := _unequal(one.rows, other.rows):
-        rows.append(_row("market data", changed, one, other, len(one.rows), len(other.rows), _first_bar(instrument, one, other)))
+        rows.append(
+            _row(
+                "market data",
+                changed,
+                one,
+                other,
+                len(one.rows),
+                len(other.rows),
+                _first_bar(instrument, one, other),
+            )
+        )
     for stage, kinds in STAGES.items():
         a, b = (side.events[np.isin(side.events["kind"], kinds)] for side in (one, other))
         only_a, only_b = _only(a, b)
         if only_a or only_b:
-            rows.append(_row(stage, sum(only_a.values()) + sum(only_b.values()), one, other, len(a), len(b), _first_event(instrument, a, b, one, other)))
+            rows.append(
+                _row(
+                    stage,
+                    sum(only_a.values()) + sum(only_b.values()),
+                    one,
+                    other,
+                    len(a),
+                    len(b),
+                    _first_event(instrument, a, b, one, other),
+                )
+            )
     if not rows and (moved := _unequal(one.events, other.events)):
-        at = int(np.argmax(_stripped(one.events)[: len(other.events)] != _stripped(other.events)[: len(one.events)]))
-        rows.append(_row("order of events", moved, one, other, len(one.events), len(other.events), f"event {at + 1}"))
+        at = int(
+            np.argmax(
+                _stripped(one.events)[: len(other.events)] != _stripped(other.events)[: len(one.events)]
+            )
+        )
+        rows.append(
+            _row("order of events", moved, one, other, len(one.events), len(other.events), f"event {at + 1}")
+        )
     return rows + _equity_rows(instrument, one, other)
 
 
@@ -269,7 +324,11 @@ def _first_bar(instrument: Instrument, one: Half, other: Half) -> str:
     at = int(unequal.argmax())
     names = ("timestamp", "open", "high", "low", "close", "volume")
     a, b = one.rows[at], other.rows[at]
-    told = [f"{name} {_shown(instrument, name, a[k])} / {_shown(instrument, name, b[k])}" for k, name in enumerate(names) if a[k] != b[k]]
+    told = [
+        f"{name} {_shown(instrument, name, a[k])} / {_shown(instrument, name, b[k])}"
+        for k, name in enumerate(names)
+        if a[k] != b[k]
+    ]
     return f"bar {at} ({_when(a[0])}): {', '.join(told)}"
 
 
@@ -318,7 +377,10 @@ def _equity_rows(instrument: Instrument, one: Half, other: Half) -> list[dict[st
     steps = [(f"end equity, {one.name}", sum(a.values()))]
     steps += [(f"equity by {name}", b[name] - a[name]) for name in a if b[name] != a[name]]
     steps.append((f"end equity, {other.name}", sum(b.values())))
-    return [{"stage": stage, "equity": instrument.money(units), "quote": instrument.quote} for stage, units in steps]
+    return [
+        {"stage": stage, "equity": instrument.money(units), "quote": instrument.quote}
+        for stage, units in steps
+    ]
 
 
 def _parts(instrument: Instrument, side: Half) -> dict[str, int]:
@@ -332,4 +394,9 @@ def _parts(instrument: Instrument, side: Half) -> dict[str, int]:
     position = int((rows["side"] * rows["last_qty"]).sum())
     last = int(side.rows[-1, 4]) if len(side.rows) else 0
     mark = position * last // instrument.money_divisor
-    return {"opening balance": end - mark - traded + fees, "fills": traded, "fees": -fees, "open position": mark}
+    return {
+        "opening balance": end - mark - traded + fees,
+        "fills": traded,
+        "fees": -fees,
+        "open position": mark,
+    }

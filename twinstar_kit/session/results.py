@@ -49,7 +49,9 @@ class RunResult:
     finished: bool = True
 
     @classmethod
-    def of(cls, setup: Setup, bars: Bars, events: Events, equity: npt.NDArray[np.int64], seconds: float) -> RunResult:
+    def of(
+        cls, setup: Setup, bars: Bars, events: Events, equity: npt.NDArray[np.int64], seconds: float
+    ) -> RunResult:
         """The result of a run that `setup` was prepared for."""
         from twinstar_kit.session.setup import strategy_name
 
@@ -86,7 +88,11 @@ class RunResult:
     @property
     def end_balance(self) -> float:
         """Equity after the last bar, an open position at its close, in the quote."""
-        return self.instrument.money(int(self.equity_units[-1])) if len(self.equity_units) else self.start_balance
+        return (
+            self.instrument.money(int(self.equity_units[-1]))
+            if len(self.equity_units)
+            else self.start_balance
+        )
 
     @property
     def close_ts(self) -> npt.NDArray[np.int64]:
@@ -116,7 +122,12 @@ class RunResult:
 
         start = int(self.bars.timestamp[0]) if len(self.bars) else None
         return metrics(
-            self.close_ts, self.equity_units, self.trade_records, self.instrument, start_equity=self.start_units, start_ts=start
+            self.close_ts,
+            self.equity_units,
+            self.trade_records,
+            self.instrument,
+            start_equity=self.start_units,
+            start_ts=start,
         )
 
     @cached_property
@@ -179,7 +190,10 @@ class RunResult:
         import pandas as pd
 
         e, m = self.events, self.instrument
-        placed = e[np.isin(e["kind"], (EventKind.ACCEPTED, EventKind.DENIED, EventKind.REJECTED)) & (e["order_id"] > 0)]
+        placed = e[
+            np.isin(e["kind"], (EventKind.ACCEPTED, EventKind.DENIED, EventKind.REJECTED))
+            & (e["order_id"] > 0)
+        ]
         table = pd.DataFrame(
             {
                 "order_id": placed["order_id"], "time": _times(placed["ts_event"]), "side": _words(Side, placed["side"]),
@@ -187,7 +201,9 @@ class RunResult:
                 "price": _positive(placed["price"], m.price_scale), "stop_price": _positive(placed["stop_px"], m.price_scale),
             }
         ).set_index("order_id", drop=False)  # fmt: skip
-        table["status"] = np.where(placed["kind"] == EventKind.ACCEPTED, "open", _words(EventKind, placed["kind"]))
+        table["status"] = np.where(
+            placed["kind"] == EventKind.ACCEPTED, "open", _words(EventKind, placed["kind"])
+        )
         table["filled"], table["average"], table["fee"] = 0.0, np.nan, 0.0
         table["reason"] = [Reason(int(r)).text for r in placed["reason"]]
         canceled = e[e["kind"] == EventKind.CANCELED]
@@ -241,7 +257,9 @@ class RunResult:
         from twinstar_kit.report.figures import equity_figure, price_figure
 
         title = f"{self.strategy} on {self.instrument.symbol}" + (" (SIMULATED)" if self.simulated else "")
-        equity = equity_figure(self.close_ts, self.equity_units, self.instrument, self.start_units, bars=self.bars, title=title)
+        equity = equity_figure(
+            self.close_ts, self.equity_units, self.instrument, self.start_units, bars=self.bars, title=title
+        )
         return column(equity, price_figure(self.bars, self.trade_records), sizing_mode="stretch_width")
 
     def tearsheet(self) -> str:
@@ -266,9 +284,14 @@ class RunResult:
     def _repr_html_(self) -> str:
         shown: dict[str, Any] = {"start": f"{self.start_balance:,.2f}", "end": f"{self.end_balance:,.2f}"}
         shown |= {name: "-" if (v := self.metrics[name]) is None else f"{v:,.4g}" for name in SHOWN}
-        cells = "".join(f"<th>{escape(name)}</th>" for name in shown), "".join(f"<td>{escape(v)}</td>" for v in shown.values())
+        cells = (
+            "".join(f"<th>{escape(name)}</th>" for name in shown),
+            "".join(f"<td>{escape(v)}</td>" for v in shown.values()),
+        )
         notes = "".join(f"<p><b>{escape(note)}</b></p>" for note in self.notes)
-        return f"<p>{escape(repr(self)[1:-1])}</p>{notes}<table><tr>{cells[0]}</tr><tr>{cells[1]}</tr></table>"
+        return (
+            f"<p>{escape(repr(self)[1:-1])}</p>{notes}<table><tr>{cells[0]}</tr><tr>{cells[1]}</tr></table>"
+        )
 
 
 def load_run(path: str | Path) -> RunResult:
@@ -293,7 +316,9 @@ def read_run(journal: JournalReader, seconds: float = 0.0) -> RunResult:
         finished = batch.final
     merged = np.concatenate(equity)
     joined = np.concatenate(rows)
-    if len(merged) > len(joined):  # the run ended after its last bar was stored: the closing value replaces that bar's
+    if len(merged) > len(
+        joined
+    ):  # the run ended after its last bar was stored: the closing value replaces that bar's
         merged = np.delete(merged, -2)
     bars = Bars(
         Instrument.from_canonical(header["instruments"][0]), header["timeframe_ms"], joined, meta.get("feed", ""),

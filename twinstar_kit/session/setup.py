@@ -45,7 +45,13 @@ class Setup:
 
 
 def prepare(
-    strategy: Strategy, instrument: Instrument, timeframe_ms: int, broker: Broker, mode: Any = "auto", *, buffer: int = 16_384
+    strategy: Strategy,
+    instrument: Instrument,
+    timeframe_ms: int,
+    broker: Broker,
+    mode: Any = "auto",
+    *,
+    buffer: int = 16_384,
 ) -> Setup:
     """Build everything that one run needs; `buffer` is how many events the engine holds before it must be drained.
 
@@ -56,8 +62,16 @@ def prepare(
     if mode not in MODES:
         raise UsageError(f"mode = {mode!r} must be one of {', '.join(MODES)}")
     strategy = strategy.replace()  # the given object is never changed, interpreted or not
-    engine = Engine([instrument], broker, {instrument.quote: broker.start_balance}, timeframe_ms=timeframe_ms, buffer=buffer)
-    return Setup(strategy, instrument, timeframe_ms, broker, engine, make_runner(strategy, mode), new_context())
+    engine = Engine(
+        [instrument],
+        broker,
+        {instrument.quote: broker.start_balance},
+        timeframe_ms=timeframe_ms,
+        buffer=buffer,
+    )
+    return Setup(
+        strategy, instrument, timeframe_ms, broker, engine, make_runner(strategy, mode), new_context()
+    )
 
 
 def run_header(strategy: Strategy, engine: Engine, timeframe_ms: int) -> dict[str, Any]:
@@ -67,7 +81,11 @@ def run_header(strategy: Strategy, engine: Engine, timeframe_ms: int) -> dict[st
         "granularity": "bars",
         "timeframe_ms": timeframe_ms,
         "seed": 0,
-        "strategy": {"name": type(strategy).__name__, "source": type(strategy).source_hash(), "params": strategy.params()},
+        "strategy": {
+            "name": type(strategy).__name__,
+            "source": type(strategy).source_hash(),
+            "params": strategy.params(),
+        },
         "balances": {engine.instruments[0].quote: engine.broker.canonical()["start_balance"]},
         **engine.header(),
     }
@@ -81,7 +99,11 @@ def strategy_name(strategy: Strategy) -> str:
     'sma_cross'
     """
     module = type(strategy).__module__
-    return module.rpartition(".")[2] if module.startswith("twinstar_kit.strategy.library.") else type(strategy).__name__
+    return (
+        module.rpartition(".")[2]
+        if module.startswith("twinstar_kit.strategy.library.")
+        else type(strategy).__name__
+    )
 
 
 def strategy_spec(strategy: Strategy) -> str | None:
@@ -92,7 +114,11 @@ def strategy_spec(strategy: Strategy) -> str | None:
     if cls.__module__.startswith("twinstar_kit.strategy.library."):
         return strategy_name(strategy)
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return f"{Path(file).resolve()}:{cls.__name__}" if file and cls.__module__.startswith("twinstar_user_") else None
+    return (
+        f"{Path(file).resolve()}:{cls.__name__}"
+        if file and cls.__module__.startswith("twinstar_user_")
+        else None
+    )
 
 
 def as_strategy(strategy: Strategy | type[Strategy] | str) -> Strategy:
@@ -105,7 +131,9 @@ def as_strategy(strategy: Strategy | type[Strategy] | str) -> Strategy:
         return strategy()
     if isinstance(strategy, Strategy):
         return strategy
-    raise UsageError(f"{strategy!r} is no strategy: give a Strategy object, its class, or a name such as 'breakout'")
+    raise UsageError(
+        f"{strategy!r} is no strategy: give a Strategy object, its class, or a name such as 'breakout'"
+    )
 
 
 def as_broker(settings: dict[str, Any]) -> Broker:

@@ -82,25 +82,45 @@ def paper(
     with folder.lock(f"twinstar paper {strategy_name(chosen)}") as lock, _interruptible() as stop:
         window = first_window(plan, opened, wall)
         if window[1] is None and factor == float("inf"):
-            raise UsageError("a simulated market has no end: give --for 8h or --set until=..., or a speed of real")
+            raise UsageError(
+                "a simulated market has no end: give --for 8h or --set until=..., or a speed of real"
+            )
         with open_run(folder, setup, plan, window, {"mode": "paper"}) as (run, source):
             lock.tell(journal=str(run.sink.path))  # type: ignore[attr-defined]
-            run_live(run, source_of(opened, source), pace_of(opened, source, factor, wall, stop), stop, progress)
+            run_live(
+                run, source_of(opened, source), pace_of(opened, source, factor, wall, stop), stop, progress
+            )
             path = Path(run.sink.path)  # type: ignore[attr-defined]
     result = load_run(path)
     return _with(result, setup, time.perf_counter() - started)
 
 
-def plan_run(feed: Feed | str, duration_ms: int | None, settings: dict[str, Any]) -> tuple[Feed, Plan, dict[str, Any]]:
+def plan_run(
+    feed: Feed | str, duration_ms: int | None, settings: dict[str, Any]
+) -> tuple[Feed, Plan, dict[str, Any]]:
     """Open the feed and say what will run on it; the third part is what is left for the broker."""
     from twinstar_kit.feeds.clock import to_milliseconds
     from twinstar_kit.feeds.files import normalise_symbol
 
-    rules = {n: v for n in ("exchange", "symbol", "timeframe", "tick", "lot", "since", "until") if (v := settings.get(n)) is not None}
-    broker = {n: v for n, v in settings.items() if n not in ("exchange", "symbol", "timeframe", "tick", "lot", "since", "until")}
+    rules = {
+        n: v
+        for n in ("exchange", "symbol", "timeframe", "tick", "lot", "since", "until")
+        if (v := settings.get(n)) is not None
+    }
+    broker = {
+        n: v
+        for n, v in settings.items()
+        if n not in ("exchange", "symbol", "timeframe", "tick", "lot", "since", "until")
+    }
     opened = _opened(feed, rules)
     names = [m.symbol for m in opened.instruments]
-    symbol = normalise_symbol(rules["symbol"]) if "symbol" in rules else names[0] if len(names) == 1 else DEFAULT_SYMBOL
+    symbol = (
+        normalise_symbol(rules["symbol"])
+        if "symbol" in rules
+        else names[0]
+        if len(names) == 1
+        else DEFAULT_SYMBOL
+    )
     if symbol not in names:
         from twinstar_kit.feeds.base import find_instrument
 
@@ -108,12 +128,22 @@ def plan_run(feed: Feed | str, duration_ms: int | None, settings: dict[str, Any]
     shortest = int(getattr(opened, "timeframe_ms", 60_000))
     timeframe_ms = parse_timeframe(rules["timeframe"]) if "timeframe" in rules else shortest
     if timeframe_ms % shortest:
-        raise UsageError(f"timeframe {rules['timeframe']} is not made of whole bars of {format_timeframe(shortest)}")
+        raise UsageError(
+            f"timeframe {rules['timeframe']} is not made of whole bars of {format_timeframe(shortest)}"
+        )
     window = [to_milliseconds(rules[n]) if n in rules else None for n in ("since", "until")]
     if duration_ms is not None and window[1] is not None:
         raise UsageError("both an end (until) and a duration are given; keep one")
-    data = opened.spec if opened.spec.startswith("simulated") else str(getattr(opened, "data_digest", opened.spec))
-    return opened, Plan(opened.spec, data, symbol, format_timeframe(timeframe_ms), window[0], window[1], duration_ms), broker
+    data = (
+        opened.spec
+        if opened.spec.startswith("simulated")
+        else str(getattr(opened, "data_digest", opened.spec))
+    )
+    return (
+        opened,
+        Plan(opened.spec, data, symbol, format_timeframe(timeframe_ms), window[0], window[1], duration_ms),
+        broker,
+    )
 
 
 def _opened(feed: Feed | str, rules: dict[str, Any]) -> Feed:
@@ -137,9 +167,21 @@ def first_window(plan: Plan, feed: Feed, wall: Clock) -> tuple[int, int | None]:
     timeframe_ms = parse_timeframe(plan.timeframe)
     first, last = feed.span()
     endless = plan.data.startswith("simulated")
-    since = plan.since_ms if plan.since_ms is not None else -(-wall.milliseconds() // timeframe_ms) * timeframe_ms if endless else first
+    since = (
+        plan.since_ms
+        if plan.since_ms is not None
+        else -(-wall.milliseconds() // timeframe_ms) * timeframe_ms
+        if endless
+        else first
+    )
     since = max(since, first)
-    until = plan.until_ms if plan.until_ms is not None else since + plan.duration_ms if plan.duration_ms is not None else None
+    until = (
+        plan.until_ms
+        if plan.until_ms is not None
+        else since + plan.duration_ms
+        if plan.duration_ms is not None
+        else None
+    )
     if until is None:
         return since, None if endless else last
     if until <= since:
@@ -158,7 +200,12 @@ def open_run(
     """
     latest = folder.latest()
     if latest is None or _finished(latest):
-        source = {"symbol": plan.symbol, "since_ms": window[0], "until_ms": window[1], "timeframe_ms": setup.timeframe_ms}
+        source = {
+            "symbol": plan.symbol,
+            "since_ms": window[0],
+            "until_ms": window[1],
+            "timeframe_ms": setup.timeframe_ms,
+        }
         meta = meta | {
             "account": folder.name, "strategy": strategy_name(setup.strategy), "spec": strategy_spec(setup.strategy), "params": list(setup.strategy.params()),
             "feed": plan.feed, "simulated": plan.data.startswith("simulated"), "plan": plan.canonical(), "source": source,
@@ -190,7 +237,13 @@ def refuse_another_run(folder: AccountFolder, journal: JournalReader, setup: Set
     asked, kept = {**setup.header, **plan.canonical()}, {**journal.header, **journal.meta.get("plan", {})}
     differing = [n for n in asked if canonical_json(asked[n]) != canonical_json(kept.get(n))]
     if differing:
-        named = {"data": "market data", "since_ms": "since", "until_ms": "until", "duration_ms": "duration", "strategy": "strategy or parameters"}
+        named = {
+            "data": "market data",
+            "since_ms": "since",
+            "until_ms": "until",
+            "duration_ms": "duration",
+            "strategy": "strategy or parameters",
+        }
         what = ", ".join(dict.fromkeys(named.get(n, n) for n in differing))
         raise UsageError(
             f"account {folder.name} holds an unfinished run with another {what} ({journal.path.name}); ask for the same to go on "
@@ -201,7 +254,9 @@ def refuse_another_run(folder: AccountFolder, journal: JournalReader, setup: Set
 def source_of(feed: Feed, source: dict[str, Any]) -> Source:
     """The bars of a run from what its journal says about them."""
     until = feed.span()[1] if source["until_ms"] is None else source["until_ms"]
-    return Source(feed, source["symbol"], source["timeframe_ms"], source["since_ms"], until, source.get("first_ms"))
+    return Source(
+        feed, source["symbol"], source["timeframe_ms"], source["since_ms"], until, source.get("first_ms")
+    )
 
 
 def pace_of(feed: Feed, source: dict[str, Any], factor: float, wall: Clock, stop: threading.Event) -> Pace:

@@ -24,7 +24,14 @@ def warm(say: Callable[[str], None] = print) -> float:
     started = time.perf_counter()
     wave = 100 + 10 * np.sin(np.arange(3_000) / 40)
     bars = Bars.from_floats(
-        Instrument.from_sizes("BTC/USDT"), 60_000, np.arange(3_000) * 60_000, wave, wave + 0.5, wave - 0.5, wave, np.ones(3_000)
+        Instrument.from_sizes("BTC/USDT"),
+        60_000,
+        np.arange(3_000) * 60_000,
+        wave,
+        wave + 0.5,
+        wave - 0.5,
+        wave,
+        np.ones(3_000),
     )
     for name, strategy in available().items():
         say(f"compiling {name}")
@@ -50,7 +57,10 @@ def _warm_venue() -> None:
         venue = open_durable(Path(folder) / "warm.db", feed, clock, Broker(), {m.quote: 1_000_000_000})
         price = feed.last(m.symbol, venue.now())
         low = price // 2 // m.tick * m.tick
-        qty = max(m.min_amount, -(-m.min_notional * m.money_divisor * 3 // price), m.lot) // m.lot * m.lot + m.lot
+        qty = (
+            max(m.min_amount, -(-m.min_notional * m.money_divisor * 3 // price), m.lot) // m.lot * m.lot
+            + m.lot
+        )
         venue.place(OrderRequest(m.symbol, Side.BUY, OrdType.MARKET, qty))
         resting = venue.place(OrderRequest(m.symbol, Side.BUY, OrdType.LIMIT, qty, price=low))
         venue.advance(120_000)
