@@ -130,7 +130,10 @@ def test_two_windows_see_one_account(desk):
     assert two.fetch_open_orders()[0]["id"] == order["id"]
     two.cancel_order(order["id"])
     assert one.fetch_order(order["id"])["status"] == "canceled"
-    same = [ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"clientOrderId": "x"})["id"] for ex in (one, two)]
+    same = [
+        ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"clientOrderId": "x"})["id"]
+        for ex in (one, two)
+    ]
     assert same[0] == same[1]
     assert len(one.fetch_my_trades()) == 1
 

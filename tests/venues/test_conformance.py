@@ -22,7 +22,19 @@ from twinstar_kit.venues.virtual import VirtualExchange
 
 FOLDER = Path(ccxt.test.exchange.base.__file__).parents[1] / "sync"
 SYMBOL = "BTC/USDT"
-TYPES = ("publicAPI", "privateAPI", "CORS", "sandbox", "spot", "margin", "swap", "future", "option", "index", "ws")
+TYPES = (
+    "publicAPI",
+    "privateAPI",
+    "CORS",
+    "sandbox",
+    "spot",
+    "margin",
+    "swap",
+    "future",
+    "option",
+    "index",
+    "ws",
+)
 
 
 class Subscripted(VirtualExchange):
@@ -57,9 +69,13 @@ def load(method: str) -> types.ModuleType:
     for node in ast.walk(tree):
         for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
             if isinstance(body, list) and body:
-                body[:] = [s for s in body if "tco_debug(" not in ast.unparse(s).split("\n")[0]] or [ast.Pass()]
+                body[:] = [s for s in body if "tco_debug(" not in ast.unparse(s).split("\n")[0]] or [
+                    ast.Pass()
+                ]
     module = types.ModuleType("ccxt_create_order")
-    module.__dict__.update(__file__=str(FOLDER / "test_create_order.py"), math=math, time=time, Error=Exception)
+    module.__dict__.update(
+        __file__=str(FOLDER / "test_create_order.py"), math=math, time=time, Error=Exception
+    )
     exec(compile(ast.fix_missing_locations(tree), "test_create_order.py", "exec"), module.__dict__)  # noqa: S102
 
     def minimum(exchange: Any, market: Any, price: float, predefined: Any = None) -> float:
@@ -126,12 +142,20 @@ def calls(ex: VirtualExchange) -> dict[str, Any]:
         "createOrder": order,
         "createPostOnlyOrder": lambda: ex.create_post_only_order(SYMBOL, "limit", "buy", 0.001, price * 0.9),
         "createReduceOnlyOrder": lambda: ex.create_reduce_only_order(SYMBOL, "market", "sell", 0.001),
-        "createStopLossOrder": lambda: ex.create_stop_loss_order(SYMBOL, "market", "sell", 0.001, None, price * 0.9),
+        "createStopLossOrder": lambda: ex.create_stop_loss_order(
+            SYMBOL, "market", "sell", 0.001, None, price * 0.9
+        ),
         "createStopMarketOrder": lambda: ex.create_stop_market_order(SYMBOL, "sell", 0.001, price * 0.9),
         "createStopOrder": lambda: ex.create_stop_order(SYMBOL, "market", "buy", 0.001, None, price * 1.1),
-        "createTrailingAmountOrder": lambda: ex.create_trailing_amount_order(SYMBOL, "market", "sell", 0.001, None, 100),
-        "createTrailingPercentOrder": lambda: ex.create_trailing_percent_order(SYMBOL, "market", "sell", 0.001, None, 2),
-        "createTriggerOrder": lambda: ex.create_trigger_order(SYMBOL, "market", "sell", 0.001, None, price * 0.9),
+        "createTrailingAmountOrder": lambda: ex.create_trailing_amount_order(
+            SYMBOL, "market", "sell", 0.001, None, 100
+        ),
+        "createTrailingPercentOrder": lambda: ex.create_trailing_percent_order(
+            SYMBOL, "market", "sell", 0.001, None, 2
+        ),
+        "createTriggerOrder": lambda: ex.create_trigger_order(
+            SYMBOL, "market", "sell", 0.001, None, price * 0.9
+        ),
         "editOrder": lambda: ex.edit_order(order()["id"], SYMBOL, "limit", "buy", 0.001, price * 0.8),
         "fetchBalance": lambda: ex.fetch_balance(),
         "fetchBidsAsks": lambda: ex.fetch_bids_asks([SYMBOL]),
@@ -173,18 +197,33 @@ def test_has_tells_the_truth(ex, method):
         ex.cancel_all_orders()
     else:
         own = getattr(VirtualExchange, snake(method), None)
-        assert own is None or own is getattr(ccxt.Exchange, snake(method), None), "it works, but has does not say so"
+        assert own is None or own is getattr(ccxt.Exchange, snake(method), None), (
+            "it works, but has does not say so"
+        )
 
 
 def test_signatures_are_those_of_ccxt():
-    for name in ("create_order", "fetch_ohlcv", "fetch_orders", "cancel_order", "fetch_trades", "fetch_order_book"):
-        ours, theirs = (inspect.signature(getattr(cls, name)).parameters for cls in (VirtualExchange, ccxt.Exchange))
+    for name in (
+        "create_order",
+        "fetch_ohlcv",
+        "fetch_orders",
+        "cancel_order",
+        "fetch_trades",
+        "fetch_order_book",
+    ):
+        ours, theirs = (
+            inspect.signature(getattr(cls, name)).parameters for cls in (VirtualExchange, ccxt.Exchange)
+        )
         assert list(ours) == list(theirs)
 
 
 def test_it_says_what_it_is():
     ex = VirtualExchange({"options": {"start": START, "feed": "simulated:3"}})
-    assert (ex.id, ex.features["spot"]["createOrder"]["stopLossPrice"], len(ex.load_markets())) == ("virtual", True, 98)
+    assert (ex.id, ex.features["spot"]["createOrder"]["stopLossPrice"], len(ex.load_markets())) == (
+        "virtual",
+        True,
+        98,
+    )
     assert "SIMULATED" in repr(ex)
     assert "PAPER" in repr(ex)
     ex.create_order(SYMBOL, "limit", "buy", 0.001, last(ex) * 0.9)

@@ -20,7 +20,8 @@ from twinstar_kit.journal.store import JournalReader
 from twinstar_kit.kernel.errors import TwinStarError
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.venues import durable
-from twinstar_kit.venues.core import SavedAccount, SavedBatch, VenueBatch, VenueStopped, VirtualVenue
+from twinstar_kit.venues.batches import SavedAccount, SavedBatch, VenueBatch
+from twinstar_kit.venues.core import VenueStopped, VirtualVenue
 
 SYMBOL = "BTC/USDT"
 HOUR = 3_600_000
@@ -44,7 +45,13 @@ def test_an_account_is_found_again_as_it_was(tmp_path):
     before = ex.fetch_orders(), ex.fetch_my_trades(), totals(ex), ex.milliseconds(), ex.venue.journal_digest()
     ex.close()
     again = open_account(path)
-    after = again.fetch_orders(), again.fetch_my_trades(), totals(again), again.milliseconds(), again.venue.journal_digest()
+    after = (
+        again.fetch_orders(),
+        again.fetch_my_trades(),
+        totals(again),
+        again.milliseconds(),
+        again.venue.journal_digest(),
+    )
     assert after == before
     assert again.fetch_order("", None, {"clientOrderId": "dip-2"})["clientOrderId"] == "dip-2"
     assert again.create_order(SYMBOL, "market", "buy", 0.01)["id"] not in {o["id"] for o in before[0]}
@@ -60,7 +67,11 @@ def test_the_file_has_the_digest_that_the_venue_tells(tmp_path):
     assert in_memory.venue.journal_digest() == told["journal_digest"]
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    deadline=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(st.integers(0, 5), max_size=4))
 def test_stopping_anywhere_makes_no_difference(tmp_path, stops):
     path = tmp_path / f"{hash(tuple(stops))}.db"
@@ -171,7 +182,9 @@ def test_what_could_not_be_kept_is_not_shown_and_nothing_more_is_taken():
 
 
 def kept(sink: Failing) -> list[SavedBatch]:
-    return [SavedBatch(b.inputs, b.command.canonical() if b.command else None, b.events) for b in sink.batches]
+    return [
+        SavedBatch(b.inputs, b.command.canonical() if b.command else None, b.events) for b in sink.batches
+    ]
 
 
 @pytest.mark.parametrize("with_snapshot", [True, False])
@@ -226,4 +239,8 @@ def test_a_replay_account_is_kept_too(tmp_path):
     ex.close()
     again = replay(bars, journal=path)
     assert again.fetch_orders() == before
-    assert JournalReader(path).digest()["journal_digest"] == again.venue.journal_digest() == ex.venue.journal_digest()
+    assert (
+        JournalReader(path).digest()["journal_digest"]
+        == again.venue.journal_digest()
+        == ex.venue.journal_digest()
+    )

@@ -34,7 +34,9 @@ def test_there_are_98_markets_with_rules_that_orders_obey(ex):
     assert ex.currencies["KRW"]["type"] == "fiat"
 
 
-@pytest.mark.parametrize("timeframe", ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"])
+@pytest.mark.parametrize(
+    "timeframe", ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"]
+)
 def test_bars_of_every_timeframe_are_made_of_minutes(ex, timeframe):
     step, now = parse_timeframe(timeframe), ex.milliseconds()
     bars = ex.fetch_ohlcv(SYMBOL, timeframe, None, 4)
@@ -44,7 +46,13 @@ def test_bars_of_every_timeframe_are_made_of_minutes(ex, timeframe):
     assert stamps[-1] <= now < stamps[-1] + step
     whole = bars[-2]
     minutes = FEED.bars(SYMBOL, whole[0], whole[0] + step)
-    expected = [minutes.open[0], minutes.high.max(), minutes.low.min(), minutes.close[-1], minutes.volume.sum()]
+    expected = [
+        minutes.open[0],
+        minutes.high.max(),
+        minutes.low.min(),
+        minutes.close[-1],
+        minutes.volume.sum(),
+    ]
     assert whole[1:] == pytest.approx(expected)
     assert bars[-1][4] == last(ex)
 
@@ -60,7 +68,10 @@ def test_bars_are_chosen_by_since_limit_and_until(ex):
     bars = ex.fetch_ohlcv(SYMBOL, "1m", since, 3)
     assert [bar[0] for bar in bars] == [to_milliseconds("2025-06-01T00:01") + k * MINUTE for k in range(3)]
     until = to_milliseconds("2025-06-01T01:00")
-    assert [bar[0] for bar in ex.fetch_ohlcv(SYMBOL, "1m", None, 2, {"until": until})] == [until - 2 * MINUTE, until - MINUTE]
+    assert [bar[0] for bar in ex.fetch_ohlcv(SYMBOL, "1m", None, 2, {"until": until})] == [
+        until - 2 * MINUTE,
+        until - MINUTE,
+    ]
     assert len(ex.fetch_ohlcv(SYMBOL)) == 500
     assert ex.fetch_ohlcv(SYMBOL, "1h", now - 3 * HOUR)[-1][0] <= now
     assert len(ex.fetch_ohlcv(SYMBOL, "1h", now - 3 * HOUR)) == 3

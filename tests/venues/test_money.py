@@ -37,9 +37,18 @@ def books_balance(ex: Any) -> None:
 
 
 nonsense = st.one_of(
-    st.none(), st.booleans(), st.text(max_size=3), st.floats(), st.integers(), st.just([]), st.just({}), st.just(10**30)
+    st.none(),
+    st.booleans(),
+    st.text(max_size=3),
+    st.floats(),
+    st.integers(),
+    st.just([]),
+    st.just({}),
+    st.just(10**30),
 )
-plausible = st.sampled_from(["market", "limit", "buy", "sell", "BTC/USDT", "", None, 0.001, 1, 1e-12, 1e12, math.nan])
+plausible = st.sampled_from(
+    ["market", "limit", "buy", "sell", "BTC/USDT", "", None, 0.001, 1, 1e-12, 1e12, math.nan]
+)
 anything = st.one_of(plausible, nonsense)
 parameters = st.dictionaries(
     st.sampled_from(
@@ -77,7 +86,9 @@ READS = {
     "fetch_ohlcv": 5, "fetch_trades": 4, "fetch_orders": 4, "fetch_my_trades": 4, "fetch_order": 3, "cancel_order": 3,
     "cancel_all_orders": 2, "fetch_order_book": 3, "fetch_tickers": 2, "fetch_balance": 1, "advance": 1, "advance_to": 1,
 }  # fmt: skip
-arguments = st.one_of(st.sampled_from([None, "BTC/USDT", "1m", "1h", 1, 3, 1_748_000_000_000, {"until": 5}, {}]), nonsense)
+arguments = st.one_of(
+    st.sampled_from([None, "BTC/USDT", "1m", "1h", 1, 3, 1_748_000_000_000, {"until": 5}, {}]), nonsense
+)
 
 
 @quiet

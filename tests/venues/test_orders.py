@@ -150,7 +150,9 @@ def test_the_name_of_a_refused_order_can_be_used_again():
     ex = exchange({"USDT": 200})
     with pytest.raises(ccxt.InsufficientFunds):
         ex.create_order(SYMBOL, "market", "buy", 1, None, {"clientOrderId": "mine"})
-    assert ex.create_order(SYMBOL, "market", "buy", 0.001, None, {"clientOrderId": "mine"})["status"] == "closed"
+    assert (
+        ex.create_order(SYMBOL, "market", "buy", 0.001, None, {"clientOrderId": "mine"})["status"] == "closed"
+    )
 
 
 def test_amounts_are_cut_to_the_lot_and_prices_rounded_to_the_tick():

@@ -26,9 +26,19 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("amount is negative", (SYMBOL, "market", "buy", -1), ccxt.InvalidOrder, "above zero"),
     ("amount below a lot", (SYMBOL, "market", "buy", 1e-9), ccxt.InvalidOrder, "smallest lot of 0.00001"),
     ("value too small", (SYMBOL, "market", "buy", 0.00001), ccxt.InvalidOrder, "below the minimum of 5 USDT"),
-    ("too little money", (SYMBOL, "market", "buy", 10), ccxt.InsufficientFunds, r"needs \d+.* and 100000 USDT is free"),
+    (
+        "too little money",
+        (SYMBOL, "market", "buy", 10),
+        ccxt.InsufficientFunds,
+        r"needs \d+.* and 100000 USDT is free",
+    ),
     ("more than there is", (SYMBOL, "market", "buy", 1e14), ccxt.InsufficientFunds, "100000 USDT is free"),
-    ("nothing to sell", (SYMBOL, "market", "sell", 1), ccxt.InsufficientFunds, "needs 1 BTC .* 0 BTC is free"),
+    (
+        "nothing to sell",
+        (SYMBOL, "market", "sell", 1),
+        ccxt.InsufficientFunds,
+        "needs 1 BTC .* 0 BTC is free",
+    ),
     ("too much to sell", (SYMBOL, "market", "sell", 1e14), ccxt.InsufficientFunds, "0 BTC is free"),
     ("limit without price", (SYMBOL, "limit", "buy", 1), ccxt.ArgumentsRequired, "price"),
     ("price is zero", (SYMBOL, "limit", "buy", 1, 0), ccxt.InvalidOrder, "above zero"),
@@ -41,12 +51,30 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
 REFUSED_PARAMS: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
     ("unknown parameter", "market", {"icebergQty": 1}, ccxt.NotSupported, "'icebergQty'"),
     ("take profit", "market", {"takeProfitPrice": 1}, ccxt.NotSupported, "'takeProfitPrice'; a limit order"),
-    ("attached stop", "market", {"stopLoss": {"triggerPrice": 1}}, ccxt.NotSupported, "'stopLoss'.*after the entry"),
+    (
+        "attached stop",
+        "market",
+        {"stopLoss": {"triggerPrice": 1}},
+        ccxt.NotSupported,
+        "'stopLoss'.*after the entry",
+    ),
     ("leverage", "market", {"leverage": 3}, ccxt.NotSupported, "'leverage'; spot is not leveraged"),
     ("stop-limit", "limit", {"stopPrice": 1}, ccxt.NotSupported, "'stopPrice' with a limit order"),
-    ("trailing limit", "limit", {"trailingPercent": 1}, ccxt.NotSupported, "'trailingPercent' with a limit order"),
+    (
+        "trailing limit",
+        "limit",
+        {"trailingPercent": 1},
+        ccxt.NotSupported,
+        "'trailingPercent' with a limit order",
+    ),
     ("two triggers", "market", {"stopPrice": 1, "trailingPercent": 1}, ccxt.InvalidOrder, "one trigger"),
-    ("good till date", "limit", {"timeInForce": "GTD"}, ccxt.NotSupported, "'GTD'; it knows GTC, IOC, FOK, PO"),
+    (
+        "good till date",
+        "limit",
+        {"timeInForce": "GTD"},
+        ccxt.NotSupported,
+        "'GTD'; it knows GTC, IOC, FOK, PO",
+    ),
     ("IOC stop", "market", {"stopPrice": 1, "timeInForce": "IOC"}, ccxt.NotSupported, "'IOC' with a stop"),
     ("post-only market", "market", {"postOnly": True}, ccxt.InvalidOrder, "only a limit order"),
     ("post-only IOC", "limit", {"postOnly": True, "timeInForce": "IOC"}, ccxt.InvalidOrder, "leave out one"),
@@ -136,7 +164,11 @@ def test_too_many_open_orders(ex):
         (lambda ex: ex.fetch_order_book(SYMBOL, 5_000), ccxt.BadRequest, "1 to 1000 levels"),
         (lambda ex: ex.fetch_ohlcv(SYMBOL, "1m", None, 5, {"price": "mark"}), ccxt.NotSupported, "'price'"),
         (lambda ex: ex.fetch_balance({"type": "swap"}), ccxt.NotSupported, "spot account only"),
-        (lambda ex: ex.fetch_my_trades(SYMBOL, params={"fromId": 3}), ccxt.NotSupported, "'fromId'; it knows until"),
+        (
+            lambda ex: ex.fetch_my_trades(SYMBOL, params={"fromId": 3}),
+            ccxt.NotSupported,
+            "'fromId'; it knows until",
+        ),
         (lambda ex: ex.advance(-1), ccxt.BadRequest, "cannot go back"),
         (lambda ex: ex.set_sandbox_mode(False), ccxt.NotSupported, "no live mode"),
         (lambda ex: ex.fetch("http://192.0.2.1"), ccxt.NotSupported, "no network"),
@@ -190,7 +222,9 @@ def test_options_that_cannot_be_are_refused_at_once(options, words):
 def test_options_of_other_exchanges_are_left_alone():
     from twinstar_kit.venues.virtual import VirtualExchange
 
-    made = VirtualExchange({"apiKey": "k", "secret": "s", "options": {"recvWindow": 5_000, "defaultType": "spot"}})
+    made = VirtualExchange(
+        {"apiKey": "k", "secret": "s", "options": {"recvWindow": 5_000, "defaultType": "spot"}}
+    )
     made.set_sandbox_mode(True)
     assert made.options["recvWindow"] == 5_000
 

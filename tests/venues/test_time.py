@@ -69,7 +69,9 @@ def test_a_limit_fills_when_a_look_at_every_trade_says_so(offset, away, symbol, 
     if order["status"] == "closed":
         return
     ex.advance(wait)
-    expected = naive_limit(FEED, symbol, order["timestamp"], ex.milliseconds(), 1, m.price_units(str(order["price"])))
+    expected = naive_limit(
+        FEED, symbol, order["timestamp"], ex.milliseconds(), 1, m.price_units(str(order["price"]))
+    )
     assert ex.fetch_order(order["id"])["lastTradeTimestamp"] == expected
 
 
@@ -99,7 +101,10 @@ def test_nothing_shows_the_future():
     ex = exchange()
     now = ex.milliseconds()
     assert max(t["timestamp"] for t in ex.fetch_trades(SYMBOL)) <= now
-    assert max(t["timestamp"] for t in ex.fetch_trades(SYMBOL, now - 60_000, 100_000, {"until": now + HOUR})) <= now
+    assert (
+        max(t["timestamp"] for t in ex.fetch_trades(SYMBOL, now - 60_000, 100_000, {"until": now + HOUR}))
+        <= now
+    )
     bars = ex.fetch_ohlcv(SYMBOL, "1h", None, 5, {"until": now + 10 * HOUR})
     assert bars[-1][0] <= now
     assert ex.fetch_ohlcv(SYMBOL, "1m", now + 1) == []

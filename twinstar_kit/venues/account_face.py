@@ -28,7 +28,12 @@ ADVICE = {
     "leverage": "spot is not leveraged",
     "marginMode": "spot has no margin",
 }
-TYPES = {OrdType.MARKET: "market", OrdType.LIMIT: "limit", OrdType.STOP: "market", OrdType.TRAILING_STOP: "market"}
+TYPES = {
+    OrdType.MARKET: "market",
+    OrdType.LIMIT: "limit",
+    OrdType.STOP: "market",
+    OrdType.TRAILING_STOP: "market",
+}
 
 
 class AccountFace:
@@ -57,7 +62,9 @@ class AccountFace:
         for name in params:
             if name not in ORDER_PARAMS and params[name] is not None:
                 advice = ADVICE.get(name, f"it knows {', '.join(ORDER_PARAMS)}")
-                raise ccxt.NotSupported(f"{self.id} createOrder() does not support the parameter {name!r}; {advice}")
+                raise ccxt.NotSupported(
+                    f"{self.id} createOrder() does not support the parameter {name!r}; {advice}"
+                )
         request = self.order_request(self.instrument(symbol), type, side, amount, price, params)
         self.venue.catch_up()
         known = self.venue.blotter.by_client_id.get(request.client_order_id)
@@ -118,14 +125,18 @@ class AccountFace:
             reduce_only=bool(reduce_only), time_in_force=self._time_in_force(kind, params), client_order_id=name or "",
         )  # fmt: skip
 
-    def _trigger(self: Any, m: Instrument, type: str, params: dict[str, Any]) -> tuple[OrdType, int, int, int]:
+    def _trigger(
+        self: Any, m: Instrument, type: str, params: dict[str, Any]
+    ) -> tuple[OrdType, int, int, int]:
         """Order type, stop price, trailing distance and trailing rate."""
         given = [name for name in (*STOPS, *TRAILS) if params.get(name) is not None]
         if not given:
             return OrdType.LIMIT if type == "limit" else OrdType.MARKET, 0, 0, 0
         name, value = given[0], params[given[0]]
         if len(given) > 1 and (set(given) != {"triggerPrice", "stopPrice"} or params[given[1]] != value):
-            raise ccxt.InvalidOrder(f"{self.id} an order has one trigger; give {' or '.join(given)}, not all of them")
+            raise ccxt.InvalidOrder(
+                f"{self.id} an order has one trigger; give {' or '.join(given)}, not all of them"
+            )
         if type == "limit":
             raise ccxt.NotSupported(
                 f"{self.id} createOrder() does not support {name!r} with a limit order; send a market order with it"
@@ -136,10 +147,14 @@ class AccountFace:
             return OrdType.TRAILING_STOP, 0, self._price(m, value, name), 0
         percent = self._number(value, name)
         if not 0 < percent < 100:
-            raise ccxt.InvalidOrder(f"{self.id} trailingPercent {plain(percent)} must be above 0 and below 100")
+            raise ccxt.InvalidOrder(
+                f"{self.id} trailingPercent {plain(percent)} must be above 0 and below 100"
+            )
         rate = int(percent * RATE_SCALE / 100)
         if rate == 0:
-            raise ccxt.InvalidOrder(f"{self.id} trailingPercent {plain(percent)} is below the smallest, 0.000001")
+            raise ccxt.InvalidOrder(
+                f"{self.id} trailingPercent {plain(percent)} is below the smallest, 0.000001"
+            )
         return OrdType.TRAILING_STOP, 0, 0, rate
 
     def _time_in_force(self: Any, kind: OrdType, params: dict[str, Any]) -> str:
@@ -152,17 +167,23 @@ class AccountFace:
         if post_only not in (None, True, False):
             raise ccxt.BadRequest(f"{self.id} postOnly must be True or False, not {post_only!r}")
         if post_only and given not in (None, "PO", "GTC"):
-            raise ccxt.InvalidOrder(f"{self.id} a post-only order cannot be {given}; leave out one of the two")
+            raise ccxt.InvalidOrder(
+                f"{self.id} a post-only order cannot be {given}; leave out one of the two"
+            )
         wanted = "PO" if post_only else given
         if wanted not in (None, "GTC") and kind not in (OrdType.LIMIT, OrdType.MARKET):
-            raise ccxt.NotSupported(f"{self.id} createOrder() does not support timeInForce {wanted!r} with a stop; leave it out")
+            raise ccxt.NotSupported(
+                f"{self.id} createOrder() does not support timeInForce {wanted!r} with a stop; leave it out"
+            )
         if wanted == "PO" and kind is not OrdType.LIMIT:
             raise ccxt.InvalidOrder(f"{self.id} only a limit order can be post-only")
         return wanted or ("IOC" if kind is OrdType.MARKET else "GTC")
 
     def _number(self: Any, value: Any, what: str) -> Decimal:
         if value is None:
-            raise ccxt.ArgumentsRequired(f"{self.id} createOrder() requires the argument {what!r} for this order")
+            raise ccxt.ArgumentsRequired(
+                f"{self.id} createOrder() requires the argument {what!r} for this order"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
             raise ccxt.InvalidOrder(f"{self.id} {what} {value!r} must be a number")
         try:
@@ -183,24 +204,32 @@ class AccountFace:
             raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: amount {plain(number)} must be above zero")
         lot = from_units(m.lot, m.amount_scale)
         if number < lot:
-            raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: amount {plain(number)} is below the smallest lot of {plain(lot)}")
+            raise ccxt.InvalidOrder(
+                f"{self.id} {m.symbol}: amount {plain(number)} is below the smallest lot of {plain(lot)}"
+            )
         largest = from_units(m.max_amount, m.amount_scale)
         if number > largest:
             # what nobody could pay for is a matter of funds first
             units = price or self.venue.quote(m.symbol, self.venue.catch_up())[1]
-            asset, cost = (m.quote, number * from_units(units, m.price_scale)) if side > 0 else (m.base, number)
+            asset, cost = (
+                (m.quote, number * from_units(units, m.price_scale)) if side > 0 else (m.base, number)
+            )
             free = self.venue.blotter.balance(asset)[0]
             if cost > free:
                 raise ccxt.InsufficientFunds(
                     f"{self.id} {m.symbol}: the order needs {plain(cost)} {asset} and {plain(free)} {asset} is free; order less"
                 )
-            raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: amount {plain(number)} is above the maximum of {plain(largest)}")
+            raise ccxt.InvalidOrder(
+                f"{self.id} {m.symbol}: amount {plain(number)} is above the maximum of {plain(largest)}"
+            )
         with spoken():
             return m.amount_units(self.amount_to_precision(m.symbol, plain(number)))
 
     # -- canceling ----------------------------------------------------------------------------------------
 
-    def cancel_order(self: Any, id: str, symbol: str | None = None, params: dict[str, Any] | None = None) -> Any:
+    def cancel_order(
+        self: Any, id: str, symbol: str | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """Cancel an open order; OrderNotFound when it is not open (the message says what became of it)."""
         self.supported("cancelOrder", params or {}, "clientOrderId")
         order = self._find(id, symbol, params or {})
@@ -231,7 +260,9 @@ class AccountFace:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def fetch_order(self: Any, id: str, symbol: str | None = None, params: dict[str, Any] | None = None) -> Any:
+    def fetch_order(
+        self: Any, id: str, symbol: str | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """One order by its id, or by `clientOrderId` in `params`; OrderNotFound when there is none."""
         self.supported("fetchOrder", params or {}, "clientOrderId")
         return self.parse_order(self._find(id, symbol, params or {}))
@@ -262,14 +293,18 @@ class AccountFace:
         params: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """Orders that were canceled, ascending; `info` says why."""
-        return self._orders("fetchCanceledOrders", lambda o: o.status == "canceled", symbol, since, limit, params)
+        return self._orders(
+            "fetchCanceledOrders", lambda o: o.status == "canceled", symbol, since, limit, params
+        )
 
     def fetch_canceled_and_closed_orders(
         self: Any, symbol: str | None = None, since: int | None = None, limit: int | None = None,
         params: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """Orders that are no longer open, ascending."""
-        return self._orders("fetchCanceledAndClosedOrders", lambda o: o.status != "open", symbol, since, limit, params)
+        return self._orders(
+            "fetchCanceledAndClosedOrders", lambda o: o.status != "open", symbol, since, limit, params
+        )
 
     def fetch_my_trades(
         self: Any, symbol: str | None = None, since: int | None = None, limit: int | None = None,
@@ -289,7 +324,9 @@ class AccountFace:
         """The fills of one order, ascending."""
         self.supported("fetchOrderTrades", params or {}, "until")
         order = self._find(id, symbol, {})
-        return [self.parse_trade(fill) for fill in self._within(order.fills, None, since, limit, params or {})]
+        return [
+            self.parse_trade(fill) for fill in self._within(order.fills, None, since, limit, params or {})
+        ]
 
     def _orders(
         self: Any, method: str, chosen: Callable[[VenueOrder], bool], symbol: str | None, since: int | None,
@@ -302,7 +339,12 @@ class AccountFace:
         return [self.parse_order(order) for order in self._within(orders, market, since, limit, params or {})]
 
     def _within(
-        self: Any, items: Iterable[Any], market: Any, since: int | None, limit: int | None, params: dict[str, Any]
+        self: Any,
+        items: Iterable[Any],
+        market: Any,
+        since: int | None,
+        limit: int | None,
+        params: dict[str, Any],
     ) -> list[Any]:
         """Orders or fills of a market and a time: the first `limit` from `since` on, else the latest `limit`."""
         since, until = self.moment(since, "since"), self.moment(params.get("until"), "until")
@@ -328,9 +370,13 @@ class AccountFace:
             order = self.venue.blotter.orders.get(int(id)) if str(id).isdigit() else None
         if order is None:
             what = f"clientOrderId {name!r}" if name is not None else f"id {id!r}"
-            raise ccxt.OrderNotFound(f"{self.id} has no order with the {what}; fetch_orders() lists those it has")
+            raise ccxt.OrderNotFound(
+                f"{self.id} has no order with the {what}; fetch_orders() lists those it has"
+            )
         if symbol is not None and order.instrument.symbol != self.market(symbol)["symbol"]:
-            raise ccxt.OrderNotFound(f"{self.id} order {order.order_id} is of {order.instrument.symbol}, not of {symbol}")
+            raise ccxt.OrderNotFound(
+                f"{self.id} order {order.order_id} is of {order.instrument.symbol}, not of {symbol}"
+            )
         self.venue.orders()
         return cast(VenueOrder, order)
 
@@ -343,7 +389,11 @@ class AccountFace:
         paid = from_units(sum(f.last_px * f.last_qty for f in order.fills), m.price_scale + m.amount_scale)
         stop = plain(from_units(order.stop_px, m.price_scale)) if order.stop_px else None
         is_stop = order.ord_type in (OrdType.STOP, OrdType.TRAILING_STOP)
-        fees = [{"cost": float(from_units(order.fee, m.quote_scale)), "currency": m.quote}] if order.fills else []
+        fees = (
+            [{"cost": float(from_units(order.fee, m.quote_scale)), "currency": m.quote}]
+            if order.fills
+            else []
+        )
         parsed = self.safe_order(
             {
                 "id": str(order.order_id),

@@ -39,7 +39,9 @@ class AttachedVenue:
     standing = False
     remote = True
 
-    def __init__(self, name: str | None = None, home: str | Path | None = None, wall: Clock | None = None) -> None:
+    def __init__(
+        self, name: str | None = None, home: str | Path | None = None, wall: Clock | None = None
+    ) -> None:
         settings = load_settings(home=home, session=name)
         self.folder = SessionFolder(settings.home, settings.session)
         info = self.folder.info()
@@ -49,7 +51,9 @@ class AttachedVenue:
             raise UsageError(f"no session {self.folder.name!r} is running; {hint}")
         self.feed = open_feed(info["feed"], **info["rules"])
         clock = info["clock"]
-        self._clock = ReplayClock(clock["start_ms"], clock["speed"], wall_start_ms=clock["wall_start_ms"], wall=wall)
+        self._clock = ReplayClock(
+            clock["start_ms"], clock["speed"], wall_start_ms=clock["wall_start_ms"], wall=wall
+        )
         self.instruments = {m.symbol: m for m in self.feed.instruments}
         self._lock = threading.RLock()
         self._client = AccountClient(settings.home, ACCOUNT)
@@ -68,7 +72,9 @@ class AttachedVenue:
             command = batch.command or {}
             placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
             self.blotter.fold(batch.events, {command["order_ids"][0]: placed} if placed else {})
-            self._latest = max(self._latest, int(command.get("ts", 0)), int(batch.events["ts_event"].max(initial=0)))
+            self._latest = max(
+                self._latest, int(command.get("ts", 0)), int(batch.events["ts_event"].max(initial=0))
+            )
 
     @property
     def label(self) -> str:
@@ -96,7 +102,9 @@ class AttachedVenue:
 
     def advance(self, ms: int) -> int:
         """UsageError: the session's time runs by itself."""
-        raise UsageError(f"the time of session {self.folder.name} runs by itself; advance works on a private exchange")
+        raise UsageError(
+            f"the time of session {self.folder.name} runs by itself; advance works on a private exchange"
+        )
 
     def advance_to(self, ts: int) -> int:
         """UsageError: the session's time runs by itself."""

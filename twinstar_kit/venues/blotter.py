@@ -22,7 +22,9 @@ POSTED = int(EventKind.POSTED)
 CHANGES = frozenset((ACCEPTED, REPLACED, TRIGGERED, FILLED, CANCELED))
 _AT = {name: i for i, name in enumerate(event_t.names or ())}
 _KIND, _TS, _ORDER_ID, _SEQ = (_AT[n] for n in ("kind", "ts_event", "order_id", "seq"))
-_REASON, _INSTRUMENT, _SIDE, _TYPE, _FLAGS = (_AT[n] for n in ("reason", "instrument", "side", "ord_type", "flags"))
+_REASON, _INSTRUMENT, _SIDE, _TYPE, _FLAGS = (
+    _AT[n] for n in ("reason", "instrument", "side", "ord_type", "flags")
+)
 _PRICE, _STOP_PX, _QTY, _AMOUNT = (_AT[n] for n in ("price", "stop_px", "order_qty", "amount"))
 _LAST_PX, _LAST_QTY, _LEAVES = (_AT[n] for n in ("last_px", "last_qty", "leaves_qty"))
 _ASSET, _DEBIT, _CREDIT = (_AT[n] for n in ("asset", "debit", "credit"))

@@ -13,10 +13,9 @@ Unrealistic beside what `kernel.matching` says: orders of any size fill at the b
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,78 +29,19 @@ from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import OrdType, Reason
 from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
+from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedBatch, VenueBatch
 from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, VenueOrder
 from twinstar_kit.venues.stepping import MINUTE_MS, MarketData, Stepper
+
+__all__ = [
+    "Command", "EventSink", "OrderRefused", "SavedAccount", "SavedBatch", "VenueBatch", "VenueStopped", "VirtualVenue",
+    "WouldFillAtOnce",
+]  # fmt: skip
 
 DEFAULT_BALANCES: Mapping[str, Number] = {"USDT": 10_000, "KRW": 10_000_000}
 ORDER_CAPACITY = 256
 NO_INPUTS, NO_EVENTS = np.empty(0, input_t), np.empty(0, event_t)
 Events = npt.NDArray[np.void]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a client did: `type` is open, place, cancel or time; `order_ids` are the ids that it made or named.
-
-    time says how far the venue's time was moved by hand; it changes nothing in the account.
-    """
-
-    type: str
-    ts: int
-    order_ids: tuple[int, ...] = ()
-    request: OrderRequest | None = None
-    balances: Mapping[str, str] | None = None
-
-    def canonical(self) -> dict[str, Any]:
-        """The command as plain values, as a journal keeps it."""
-        fields: dict[str, Any] = {"type": self.type, "ts": self.ts, "order_ids": list(self.order_ids)}
-        if self.request is not None:
-            fields["request"] = self.request.canonical()
-        if self.balances is not None:
-            fields["balances"] = dict(self.balances)
-        return fields
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VenueBatch:
-    """What happened at once: market data that orders met, then a command if there was one, and the events of both.
-
-    `inputs` is `journal.inputs.input_t`; `snapshot` makes the engine's state after the batch.
-    """
-
-    inputs: Events
-    command: Command | None
-    events: Events
-    snapshot: Callable[[], bytes]
-
-
-class EventSink(Protocol):
-    """Takes a batch before anyone sees what is in it, and returns only when it is safe.
-
-    `begin` is called once for a new account, with what its digest begins with, before the first batch.
-    """
-
-    def begin(self, header: Mapping[str, Any]) -> None: ...
-    def commit(self, batch: VenueBatch) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SavedBatch:
-    """A batch as it was kept."""
-
-    inputs: Events
-    command: Mapping[str, Any] | None
-    events: Events
-
-
-@dataclass(frozen=True, slots=True)
-class SavedAccount:
-    """An account as its journal holds it. `snapshot` is the engine's state after the first `snapshot_at` batches."""
-
-    header: Mapping[str, Any]
-    batches: Sequence[SavedBatch]
-    snapshot: bytes | None = None
-    snapshot_at: int = 0
 
 
 class OrderRefused(OrderError):
@@ -146,7 +86,8 @@ class VirtualVenue:
             feed.instruments, self.broker, timeframe_ms=self._timeframe_ms, order_capacity=ORDER_CAPACITY
         )
         if feed.granularity == "bars":
-            for m in feed.instruments:  # series that cannot be matched at one timeframe are refused now, not later
+            # series that cannot be matched at one timeframe are refused now, not later
+            for m in feed.instruments:
                 feed.bars(m.symbol, 0, 0, self._timeframe_ms)
         self.blotter = Blotter(feed.instruments)
         self._stepper = Stepper(self.engine, feed, self._timeframe_ms)
@@ -247,7 +188,9 @@ class VirtualVenue:
             self._move(int(ts) - now)
             self.catch_up()
             if self.journal is not None and self._failure is None:
-                self._write(VenueBatch(NO_INPUTS, Command("time", self.now()), NO_EVENTS, self.engine.snapshot))
+                self._write(
+                    VenueBatch(NO_INPUTS, Command("time", self.now()), NO_EVENTS, self.engine.snapshot)
+                )
             return self.now()
 
     def _move(self, ms: int) -> None:
@@ -274,16 +217,24 @@ class VirtualVenue:
         time in force that does not exist; VenueStopped after a failure of the journal.
         """
         if request.time_in_force not in TIME_IN_FORCE:
-            raise UsageError(f"time in force {request.time_in_force!r} must be one of {', '.join(TIME_IN_FORCE)}")
+            raise UsageError(
+                f"time in force {request.time_in_force!r} must be one of {', '.join(TIME_IN_FORCE)}"
+            )
         with self._lock:
-            known = self.blotter.by_client_id.get(request.client_order_id) if request.client_order_id else None
+            known = (
+                self.blotter.by_client_id.get(request.client_order_id) if request.client_order_id else None
+            )
             if known is not None:
                 return known
             now = self.catch_up()
             self._refuse_when_stopped()
             j = self.engine.index_of(request.symbol)
             if now >= self.feed.span()[1]:
-                raise OrderRefused(Reason.NO_MARKET, request, f"{request.symbol}: the market data of {self.feed.spec} has ended")
+                raise OrderRefused(
+                    Reason.NO_MARKET,
+                    request,
+                    f"{request.symbol}: the market data of {self.feed.spec} has ended",
+                )
             bid, ask = self.quote(request.symbol, now)
             last = self.feed.last(request.symbol, now)
             _check_against_market(request, self.engine.instruments[j], bid, ask, last)
@@ -347,7 +298,9 @@ class VirtualVenue:
 
     def _refuse_when_stopped(self) -> None:
         if self._failure is not None:
-            raise VenueStopped(f"the journal failed ({self._failure}); the account is read-only, open it anew")
+            raise VenueStopped(
+                f"the journal failed ({self._failure}); the account is read-only, open it anew"
+            )
 
     def _apply(self, command: Mapping[str, Any], quote: Any) -> int:
         """Carry out a command on the engine, the same whether it is new or read back; returns the order's id.
@@ -398,9 +351,13 @@ class VirtualVenue:
             self.journal.commit(batch)
         except BaseException as error:
             self._failure = error
-            raise VenueStopped(f"the journal failed ({error}); the account is read-only, open it anew") from error
+            raise VenueStopped(
+                f"the journal failed ({error}); the account is read-only, open it anew"
+            ) from error
 
-    def _show(self, inputs: Events, events: Events, requests: Mapping[int, OrderRequest]) -> dict[int, Reason]:
+    def _show(
+        self, inputs: Events, events: Events, requests: Mapping[int, OrderRequest]
+    ) -> dict[int, Reason]:
         self._digest.update(events)
         self._data.update([Inputs(0, mixed=inputs)])
         return {refusal.order_id: refusal.reason for refusal in self.blotter.fold(events, requests)}
@@ -423,7 +380,9 @@ class VirtualVenue:
             if (saved.snapshot is None or number > saved.snapshot_at) and not np.array_equal(
                 self._again(batch), batch.events
             ):
-                raise JournalDamaged(f"batch {number} does not follow from what went in; the journal was changed")
+                raise JournalDamaged(
+                    f"batch {number} does not follow from what went in; the journal was changed"
+                )
             command = batch.command or {}
             placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
             self._show(batch.inputs, batch.events, {command["order_ids"][0]: placed} if placed else {})
@@ -462,7 +421,11 @@ class VirtualVenue:
 def _check_against_market(request: OrderRequest, m: Instrument, bid: int, ask: int, last: int) -> None:
     """Refuse what would not do what it says: a stop that the market has passed, a post-only that crosses."""
     buy = request.side > 0
-    if request.ord_type is OrdType.STOP and request.stop_px > 0 and (request.stop_px - last) * request.side <= 0:
+    if (
+        request.ord_type is OrdType.STOP
+        and request.stop_px > 0
+        and (request.stop_px - last) * request.side <= 0
+    ):
         raise WouldFillAtOnce(
             Reason.INVALID_PRICE, request,
             f"{m.symbol}: a {'buy' if buy else 'sell'} stop must lie {'above' if buy else 'below'} the last price "
@@ -480,7 +443,9 @@ def _check_against_market(request: OrderRequest, m: Instrument, bid: int, ask: i
         )  # fmt: skip
 
 
-def _opening(balances: Mapping[str, Number] | None, instruments: Sequence[Instrument]) -> Mapping[str, Number]:
+def _opening(
+    balances: Mapping[str, Number] | None, instruments: Sequence[Instrument]
+) -> Mapping[str, Number]:
     """The opening balances: what was asked for, else the default for every asset that is traded here."""
     if balances is not None:
         return balances

@@ -14,7 +14,8 @@ from twinstar_kit.journal.store import Batch, Journal, is_unborn
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Number
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.venues.core import SavedAccount, SavedBatch, VenueBatch, VirtualVenue
+from twinstar_kit.venues.batches import SavedAccount, SavedBatch, VenueBatch
+from twinstar_kit.venues.core import VirtualVenue
 from twinstar_kit.venues.stepping import MarketData
 
 SNAPSHOT_EVERY = 32
@@ -24,7 +25,9 @@ SNAPSHOT_EVERY = 32
 class JournalSink:
     """Writes a venue's batches to the journal at `path`, which `begin` creates."""
 
-    def __init__(self, path: Path, journal: Journal | None = None, meta: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, journal: Journal | None = None, meta: Mapping[str, Any] | None = None
+    ) -> None:
         self.path, self.journal, self.meta = path, journal, dict(meta or {})
 
     def begin(self, header: Mapping[str, Any]) -> None:

@@ -38,7 +38,11 @@ def account_html(venue: Venue) -> str:
         "<div class='twinstar-account'>"
         f"<p><b>{escape(venue.label)}</b> &nbsp; {now:%Y-%m-%d %H:%M:%S} UTC</p>"
         + _table(("asset", "free", "used", "total"), balances, 1)
-        + (_table(("order", "symbol", "side", "type", "amount", "price"), rows, 4) if rows else "<p>no open orders</p>")
+        + (
+            _table(("order", "symbol", "side", "type", "amount", "price"), rows, 4)
+            if rows
+            else "<p>no open orders</p>"
+        )
         + more
         + "</div>"
     )

@@ -42,13 +42,17 @@ class MarketFace:
         for name, value in params.items():
             if name not in names and value is not None:
                 known = f"it knows {', '.join(names)}" if names else "it has none"
-                raise ccxt.NotSupported(f"{self.id} {method}() does not support the parameter {name!r}; {known}")
+                raise ccxt.NotSupported(
+                    f"{self.id} {method}() does not support the parameter {name!r}; {known}"
+                )
 
     def market(self: Any, symbol: str) -> Any:
         """A market by its symbol, or by its id such as BTCUSDT; BadSymbol with a suggestion."""
         self.ready()
         if not isinstance(symbol, str):
-            raise ccxt.ArgumentsRequired(f"{self.id} needs a symbol such as {self.symbols[0]}, not {symbol!r}")
+            raise ccxt.ArgumentsRequired(
+                f"{self.id} needs a symbol such as {self.symbols[0]}, not {symbol!r}"
+            )
         found = self.markets.get(symbol) or (self.markets_by_id.get(symbol) or [None])[0]
         if found is None:
             near = difflib.get_close_matches(symbol.upper().split(":")[0], self.symbols, 1, cutoff=0.4)
@@ -95,7 +99,9 @@ class MarketFace:
                     "leverage": {"min": None, "max": None},
                     "amount": {
                         "min": float(from_units(max(m.min_amount, m.lot), m.amount_scale)),
-                        "max": float(from_units(m.max_amount, m.amount_scale)) if m.max_amount < MAX_UNITS else None,
+                        "max": float(from_units(m.max_amount, m.amount_scale))
+                        if m.max_amount < MAX_UNITS
+                        else None,
                     },
                     "price": {"min": float(from_units(m.tick, m.price_scale)), "max": None},
                     "cost": {"min": float(from_units(m.min_notional, m.quote_scale)), "max": None},
@@ -181,10 +187,14 @@ class MarketFace:
         self.supported("fetchTicker", params or {})
         tickers = MarketFace.fetch_tickers(self, [symbol])
         if not tickers:
-            raise ccxt.MarketClosed(f"{self.id} {symbol}: there is no market data yet at this time; advance the venue")
+            raise ccxt.MarketClosed(
+                f"{self.id} {symbol}: there is no market data yet at this time; advance the venue"
+            )
         return next(iter(tickers.values()))
 
-    def fetch_tickers(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+    def fetch_tickers(
+        self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """The last 24 hours and the best quotes of many markets, by symbol."""
         self.supported("fetchTickers", params or {})
         now, chosen = self._chosen(symbols)
@@ -192,7 +202,9 @@ class MarketFace:
             day = self.venue.feed.tickers(now)
         numbers = {symbol: n for n, symbol in enumerate(self.venue.instruments)}
         rows = {symbol: day[numbers[symbol]] for symbol in chosen}
-        return {symbol: self.parse_ticker_row(symbol, row, now) for symbol, row in rows.items() if row["last"]}
+        return {
+            symbol: self.parse_ticker_row(symbol, row, now) for symbol, row in rows.items() if row["last"]
+        }
 
     def parse_ticker_row(self: Any, symbol: str, row: Any, now: int) -> Any:
         """A ticker structure from a record of the feed."""
@@ -231,12 +243,16 @@ class MarketFace:
             self.market(symbol),
         )
 
-    def fetch_bids_asks(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+    def fetch_bids_asks(
+        self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """The best quotes of many markets, by symbol, as tickers."""
         self.supported("fetchBidsAsks", params or {})
         return MarketFace.fetch_tickers(self, symbols)
 
-    def fetch_last_prices(self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None) -> Any:
+    def fetch_last_prices(
+        self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """The last price of many markets, by symbol."""
         self.supported("fetchLastPrices", params or {})
         tickers = MarketFace.fetch_tickers(self, symbols)
@@ -252,7 +268,9 @@ class MarketFace:
             for symbol, ticker in tickers.items()
         }
 
-    def fetch_order_book(self: Any, symbol: str, limit: int | None = None, params: dict[str, Any] | None = None) -> Any:
+    def fetch_order_book(
+        self: Any, symbol: str, limit: int | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
         """Bids and asks, `limit` levels a side (10 by default)."""
         self.supported("fetchOrderBook", params or {})
         m, now = self.instrument(symbol), self.venue.catch_up()
@@ -268,11 +286,16 @@ class MarketFace:
         }
 
     def fetch_order_books(
-        self: Any, symbols: list[str] | None = None, limit: int | None = None, params: dict[str, Any] | None = None
+        self: Any,
+        symbols: list[str] | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
     ) -> Any:
         """The order books of many markets, by symbol."""
         self.supported("fetchOrderBooks", params or {})
-        return {symbol: MarketFace.fetch_order_book(self, symbol, limit) for symbol in self._chosen(symbols)[1]}
+        return {
+            symbol: MarketFace.fetch_order_book(self, symbol, limit) for symbol in self._chosen(symbols)[1]
+        }
 
     def _chosen(self: Any, symbols: list[str] | None) -> tuple[int, list[str]]:
         self.ready()
@@ -305,7 +328,11 @@ class MarketFace:
         return float_rows(m, rows)
 
     def fetch_trades(
-        self: Any, symbol: str, since: int | None = None, limit: int | None = None, params: dict[str, Any] | None = None
+        self: Any,
+        symbol: str,
+        since: int | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
     ) -> Any:
         """Public trades, ascending: the first `limit` at or after `since`, or the latest `limit` (500 by default)."""
         self.supported("fetchTrades", params or {}, "until")
@@ -344,7 +371,9 @@ class MarketFace:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-            raise ccxt.BadRequest(f"{self.id}: {what} must be UTC milliseconds, not {value!r}; parse8601() makes them from a text")
+            raise ccxt.BadRequest(
+                f"{self.id}: {what} must be UTC milliseconds, not {value!r}; parse8601() makes them from a text"
+            )
         return int(value)
 
     def _window(self: Any, since: Any, params: dict[str, Any], now: int) -> tuple[int | None, int]:
@@ -367,7 +396,11 @@ def _levels(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[float]]:
 def float_rows(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
     """Rows of `Bars.rows` as ccxt's lists, each number the nearest float to its decimal."""
     price, amount = float(10**m.price_scale), float(10**m.amount_scale)
-    columns = [rows[:, 0].tolist(), *((rows[:, c] / price).tolist() for c in range(1, 5)), (rows[:, 5] / amount).tolist()]
+    columns = [
+        rows[:, 0].tolist(),
+        *((rows[:, c] / price).tolist() for c in range(1, 5)),
+        (rows[:, 5] / amount).tolist(),
+    ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -380,11 +413,19 @@ def bar_rows(
     begin, forming_at = feed.span()[0], floor_time(now, step)
     complete_until = min(until, forming_at)
     forming = feed.forming_bar(symbol, now, step) if forming_at < until else None
-    tail = [np.asarray(forming).reshape(1, 6)] if forming is not None and (since is None or forming[0] >= since) else []
+    tail = (
+        [np.asarray(forming).reshape(1, 6)]
+        if forming is not None and (since is None or forming[0] >= since)
+        else []
+    )
     if since is None:
         wanted = limit - len(tail)
         at = max(begin, floor_time(until - 1, step) - wanted * step)
-        rows = feed.bars(symbol, at, complete_until, step).rows[-wanted:] if wanted else np.empty((0, 6), np.int64)
+        rows = (
+            feed.bars(symbol, at, complete_until, step).rows[-wanted:]
+            if wanted
+            else np.empty((0, 6), np.int64)
+        )
         return np.concatenate([rows, *tail])
     at, span, parts, count = ceil_time(max(since, floor_time(begin, step)), step), limit * step, [], 0
     while at < complete_until and count < limit:
@@ -410,4 +451,3 @@ def latest_trades(feed: Any, symbol: str, since: int | None, limit: int, until: 
         at, span = at + span, span * 2
         parts.append(feed.trades(symbol, at, min(at + span, until)))
     return np.concatenate(parts)[:limit]
-

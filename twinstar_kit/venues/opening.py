@@ -40,7 +40,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     if options.get("session") is not None:
         for name in OPTIONS:
             if name not in ("session", "home") and options.get(name) is not None:
-                raise UsageError(f"an attached account has the session's {name}; leave out the option {name!r}")
+                raise UsageError(
+                    f"an attached account has the session's {name}; leave out the option {name!r}"
+                )
     if options.get("clock") not in (None, "system") and options.get("speed") is not None:
         raise UsageError("a clock that you give runs as it does; leave out the option 'speed'")
 
@@ -64,7 +66,9 @@ def open_clock(options: Mapping[str, Any], feed: Any) -> Clock:
     if start is not None:
         start = to_milliseconds(start)
     if speed is not None and not (isinstance(speed, int | float) and speed > 0):
-        raise UsageError(f"speed {speed!r} must be a number above zero; for time that stands still use clock='manual'")
+        raise UsageError(
+            f"speed {speed!r} must be a number above zero; for time that stands still use clock='manual'"
+        )
     if feed.simulated and clock != "manual" and start is None and speed in (None, 1):
         return SystemClock()
     if start is None:

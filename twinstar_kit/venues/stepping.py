@@ -46,7 +46,16 @@ class MarketData(Protocol):
 
 @compiled
 def meet_trades(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, which: Any, ts: Any, prices: Any, met: Any, i: int
+    state: Any,
+    inst: Any,
+    orders: Any,
+    ledger: Any,
+    out: Any,
+    which: Any,
+    ts: Any,
+    prices: Any,
+    met: Any,
+    i: int,
 ) -> tuple[int, int]:
     """Let trades from number `i` on meet the orders.
 
@@ -118,7 +127,8 @@ class Stepper:
     def __init__(self, engine: Engine, feed: MarketData, timeframe_ms: int) -> None:
         self.engine, self.feed, self.timeframe_ms = engine, feed, timeframe_ms
         self.pending: list[Events] = []
-        self.seen: tuple[int, int, int] = (0, 0, 0)  # time, instrument and id of the last trade before a restart
+        # time, instrument and id of the last trade before a restart
+        self.seen: tuple[int, int, int] = (0, 0, 0)
         self._busy: dict[int, int] = {}
 
     def step(self, since: int, until: int, commit: Callable[[Events], object]) -> None:
@@ -214,11 +224,15 @@ class Stepper:
                 result |= low < o["anchor"] if buy else high > o["anchor"]
         return result
 
-    def _meet_trades(self, js: Sequence[int], since: int, until: int, commit: Callable[[Events], object]) -> None:
+    def _meet_trades(
+        self, js: Sequence[int], since: int, until: int, commit: Callable[[Events], object]
+    ) -> None:
         parts = [self.feed.trades(self.engine.instruments[j].symbol, since, until) for j in js]
         inputs = np.zeros(sum(map(len, parts)), input_t)
         inputs["kind"] = InputKind.TRADE
-        inputs["instrument"] = np.concatenate([np.full(len(part), j) for part, j in zip(parts, js, strict=True)])
+        inputs["instrument"] = np.concatenate(
+            [np.full(len(part), j) for part, j in zip(parts, js, strict=True)]
+        )
         inputs["ts"] = np.concatenate([part["ts"] for part in parts])
         for column, name in enumerate(("price", "amount", "side", "id")):
             inputs["v"][:, column] = np.concatenate([part[name] for part in parts])

@@ -61,7 +61,9 @@ class WatchFace:
         self.supported("watchOrderBookForSymbols", params or {})
         chosen = self._symbols(symbols)
         limit = None if limit is None else self._limit(limit, 0)
-        return await self.streams.next(("book", tuple(chosen), limit), lambda: topics.Books(self, chosen, limit))
+        return await self.streams.next(
+            ("book", tuple(chosen), limit), lambda: topics.Books(self, chosen, limit)
+        )
 
     # -- history ------------------------------------------------------------------------------------------
 
