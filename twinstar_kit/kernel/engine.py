@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -303,6 +304,7 @@ class Engine:
         """What the journal's header says about this engine."""
         return {"broker": self.broker.canonical(), "instruments": [m.canonical() for m in self.instruments]}
 
+    @cached_property
     def _layout(self) -> bytes:
         described = repr(
             (state_t, instrument_t, order_t, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS)
@@ -316,7 +318,7 @@ class Engine:
         state["n_out"] = 0
         return b"".join(
             (
-                self._layout(),
+                self._layout,
                 state.tobytes(),
                 self.inst.tobytes(),
                 self.ledger.tobytes(),
@@ -326,7 +328,7 @@ class Engine:
 
     def restore(self, snapshot: bytes) -> None:
         """Go back to a snapshot of an engine with the same instruments; UsageError for any other."""
-        if snapshot[:8] != self._layout():
+        if snapshot[:8] != self._layout:
             raise UsageError(
                 "the snapshot was made by another version or for other instruments; replay the journal instead"
             )
