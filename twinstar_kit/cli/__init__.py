@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from twinstar_kit.cli.app import app
     from twinstar_kit.kernel.errors import TwinStarError
 
+    _tell_of_compiling()
     try:
         given = sys.argv[1:] if arguments is None else arguments
         code = app(args=spread_assignments(given), prog_name="twinstar", standalone_mode=False)
@@ -33,6 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f": {error.filename}" if error.filename else ""
         _refuse(f"{error.strerror or error}{where}")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_of_compiling() -> None:
+    """Let the strategy compiler's word before a long wait reach the user, on standard error."""
+    teller = logging.StreamHandler()
+    teller.setFormatter(logging.Formatter("%(message)s"))
+    compiler = logging.getLogger("twinstar.strategy")
+    compiler.addHandler(teller)
+    compiler.setLevel(logging.INFO)
 
 
 def spread_assignments(arguments: Sequence[str]) -> list[str]:
