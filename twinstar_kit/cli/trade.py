@@ -194,10 +194,12 @@ def _report(report: dict[str, Any], json: bool) -> None:
     if json:
         print_json(report)
         return
+    from twinstar_kit.report.words import written
+
     params = ", ".join(f"{name}={value}" for name, value in report["params"].items())
     plain = {name: value for name, value in report.items() if not isinstance(value, (dict, list))}
     print_pairs({**plain, "params": params})
     print()
-    print_pairs(report["metrics"])
+    print_pairs({name: written(name, value) for name, value in report["metrics"].items()})
     for note in report["notes"]:
         say(note)
