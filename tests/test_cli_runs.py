@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from commands import Commands
 
@@ -223,3 +224,50 @@ def test_a_second_run_on_one_account_is_refused(twinstar, home: Path, bars: Path
         twinstar("paper", "breakout", "--feed", f"replay:{bars}", "--speed", "max", "--account", "mine").code
         == 0
     )
+
+
+# --- jobs ---
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    """A folder with one job that divides."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Divides\n\nSays what 12 divided by a number is."),
+        nbformat.v4.new_code_cell("by: int = 3  # the number", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(12 // by)"),
+    ]
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "divide.ipynb")
+    return folder
+
+
+def test_jobs_are_listed_with_their_parameters(twinstar, templates: Path):
+    (job,) = twinstar("jobs", "list", "--templates", templates, "--json").json["jobs"]
+    assert (job["name"], job["parameters"], job["types"]) == ("divide", {"by": 3}, {"by": "int"})
+    assert "by=3" in twinstar("jobs", "list", "--templates", templates).out
+
+
+def test_a_job_leaves_its_notebook_and_a_line_of_history(twinstar, templates: Path):
+    ran = twinstar("jobs", "run", "divide", "-p", "by=4", "--templates", templates)
+    assert ran.code == 0, ran.err
+    book = nbformat.read(ran.out.strip(), as_version=4)
+    assert [cell.outputs[0].text for cell in book.cells if cell.get("outputs")] == ["3\n"]
+
+    broken = twinstar("jobs", "run", "divide", "-p", "by=0", "--templates", templates, "--json")
+    assert broken.code == 1
+    assert broken.json["status"] == "failed"
+    assert "ZeroDivisionError" in broken.err
+
+    runs = twinstar("jobs", "history", "--json").json["runs"]
+    assert [(run["parameters"]["by"], run["status"]) for run in runs] == [(0, "failed"), (4, "done")]
+    lines = twinstar("jobs", "history", "divide", "--limit", "1").out.splitlines()
+    assert len(lines) == 2
+    assert "failed" in lines[1]
+
+
+def test_a_parameter_of_another_type_is_refused_before_anything_runs(twinstar, templates: Path):
+    line = twinstar("jobs", "run", "divide", "-p", "by=four", "--templates", templates).refusal
+    assert all(word in line for word in ("by", "int", "four"))
+    assert twinstar("jobs", "history", "--json").json == {"runs": []}
