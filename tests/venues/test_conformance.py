@@ -118,8 +118,8 @@ def test_most_of_what_is_claimed_is_tested_by_ccxt():
 # -- has --------------------------------------------------------------------------------------------------------------
 
 
-def calls(ex: VirtualExchange) -> dict[str, Any]:
-    """A call of each method that `has` claims."""
+def sends(ex: VirtualExchange) -> dict[str, Any]:
+    """A call of each method that `has` claims and that commands something."""
     price = last(ex)
 
     def order(**params: Any) -> Any:
@@ -140,6 +140,9 @@ def calls(ex: VirtualExchange) -> dict[str, Any]:
         "createMarketOrder": lambda: ex.create_market_order(SYMBOL, "buy", 0.001),
         "createMarketSellOrder": lambda: ex.create_market_sell_order(SYMBOL, 0.001),
         "createOrder": order,
+        "createOrders": lambda: ex.create_orders(
+            [{"symbol": SYMBOL, "type": "market", "side": "buy", "amount": 0.001}]
+        ),
         "createPostOnlyOrder": lambda: ex.create_post_only_order(SYMBOL, "limit", "buy", 0.001, price * 0.9),
         "createReduceOnlyOrder": lambda: ex.create_reduce_only_order(SYMBOL, "market", "sell", 0.001),
         "createStopLossOrder": lambda: ex.create_stop_loss_order(
@@ -157,6 +160,16 @@ def calls(ex: VirtualExchange) -> dict[str, Any]:
             SYMBOL, "market", "sell", 0.001, None, price * 0.9
         ),
         "editOrder": lambda: ex.edit_order(order()["id"], SYMBOL, "limit", "buy", 0.001, price * 0.8),
+    }
+
+
+def reads(ex: VirtualExchange) -> dict[str, Any]:
+    """A call of each method that `has` claims and that only asks."""
+
+    def order(**params: Any) -> Any:
+        return ex.create_order(SYMBOL, "limit", "buy", 0.001, last(ex) * 0.9, params)
+
+    return {
         "fetchBalance": lambda: ex.fetch_balance(),
         "fetchBidsAsks": lambda: ex.fetch_bids_asks([SYMBOL]),
         "fetchCanceledAndClosedOrders": lambda: ex.fetch_canceled_and_closed_orders(),
@@ -166,6 +179,7 @@ def calls(ex: VirtualExchange) -> dict[str, Any]:
         "fetchCurrenciesWs": lambda: ex.fetch_currencies(),
         "fetchL2OrderBook": lambda: ex.fetch_l2_order_book(SYMBOL),
         "fetchLastPrices": lambda: ex.fetch_last_prices(),
+        "fetchLedger": lambda: ex.fetch_ledger("USDT"),
         "fetchMarkets": lambda: ex.fetch_markets(),
         "fetchMyTrades": lambda: ex.fetch_my_trades(),
         "fetchOHLCV": lambda: ex.fetch_ohlcv(SYMBOL),
@@ -191,7 +205,7 @@ def calls(ex: VirtualExchange) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", sorted(set(VirtualExchange().has) - set(TYPES)))
 def test_has_tells_the_truth(ex, method):
-    known = calls(ex)
+    known = {**sends(ex), **reads(ex)}
     if ex.has[method]:
         assert known[method]()
         ex.cancel_all_orders()

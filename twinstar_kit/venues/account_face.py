@@ -56,6 +56,12 @@ class AccountFace:
         prices rounded to the tick. Errors name the rule: BadSymbol, InvalidOrder, InsufficientFunds,
         ArgumentsRequired, NotSupported, OrderImmediatelyFillable, DuplicateOrderId.
         """
+        return self.carry_out(self.prepared(symbol, type, side, amount, price, params))
+
+    def prepared(
+        self: Any, symbol: Any, type: Any, side: Any, amount: Any, price: Any = None, params: Any = None
+    ) -> OrderRequest:
+        """The arguments of `create_order`, checked, as the venue's request."""
         params = params or {}
         if not isinstance(params, dict):
             raise ccxt.BadRequest(f"{self.id} createOrder(): params must be a dict, not {params!r}")
@@ -65,7 +71,10 @@ class AccountFace:
                 raise ccxt.NotSupported(
                     f"{self.id} createOrder() does not support the parameter {name!r}; {advice}"
                 )
-        request = self.order_request(self.instrument(symbol), type, side, amount, price, params)
+        return self.order_request(self.instrument(symbol), type, side, amount, price, params)  # type: ignore[no-any-return]
+
+    def carry_out(self: Any, request: OrderRequest) -> Any:
+        """Send a request, or find the order that it made before; returns the order's structure."""
         self.venue.catch_up()
         known = self.venue.blotter.by_client_id.get(request.client_order_id)
         if known is not None and not _same(known, request):
@@ -238,25 +247,6 @@ class AccountFace:
             raise ccxt.OrderNotFound(f"{self.id} order {order.order_id} is not open: it was {done}")
         with spoken(what=ccxt.OrderNotFound):
             return self.parse_order(self.venue.cancel(order.order_id))
-
-    def cancel_orders(
-        self: Any, ids: list[str], symbol: str | None = None, params: dict[str, Any] | None = None
-    ) -> Any:
-        """Cancel several orders; those before one that is not found stay canceled."""
-        self.supported("cancelOrders", params or {})
-        return [AccountFace.cancel_order(self, id, symbol) for id in ids]
-
-    def cancel_all_orders(self: Any, symbol: str | None = None, params: dict[str, Any] | None = None) -> Any:
-        """Cancel every open order, or those of one market. An order that this ends on its way is left out."""
-        self.supported("cancelAllOrders", params or {})
-        wanted = None if symbol is None else self.market(symbol)["symbol"]
-        self.venue.catch_up()
-        canceled = []
-        for order in list(self.venue.blotter.open.values()):
-            if wanted in (None, order.instrument.symbol) and order.order_id in self.venue.blotter.open:
-                with spoken():
-                    canceled.append(self.parse_order(self.venue.cancel(order.order_id)))
-        return canceled
 
     # -- reading ------------------------------------------------------------------------------------------
 

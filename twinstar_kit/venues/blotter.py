@@ -19,6 +19,7 @@ from twinstar_kit.kernel.records import event_t
 ACCEPTED, REJECTED, REPLACED = int(EventKind.ACCEPTED), int(EventKind.REJECTED), int(EventKind.REPLACED)
 TRIGGERED, FILLED, CANCELED = int(EventKind.TRIGGERED), int(EventKind.FILLED), int(EventKind.CANCELED)
 POSTED = int(EventKind.POSTED)
+OWN = (int(Account.FREE), int(Account.HELD))
 CHANGES = frozenset((ACCEPTED, REPLACED, TRIGGERED, FILLED, CANCELED))
 _AT = {name: i for i, name in enumerate(event_t.names or ())}
 _KIND, _TS, _ORDER_ID, _SEQ = (_AT[n] for n in ("kind", "ts_event", "order_id", "seq"))
@@ -119,6 +120,22 @@ class VenueOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Posting:
+    """What came into the account, or left it (`amount` below zero), in units of `asset`; `after` is what there is then.
+
+    `counterpart` is who it came from or went to; `order_id` is 0 where no order made it.
+    """
+
+    seq: int
+    ts: int
+    asset: str
+    amount: int
+    after: int
+    counterpart: Account
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A command that the venue rejected, and the rule it broke."""
 
@@ -140,7 +157,8 @@ class Blotter:
             self.scales.setdefault(m.base, m.amount_scale)
             self.scales.setdefault(m.quote, m.quote_scale)
         self.ledger = {asset: [0] * N_ACCOUNTS for asset in self.scales}
-        self._rows = list(self.ledger.values())
+        self._assets, self._rows = list(self.ledger), list(self.ledger.values())
+        self.postings: list[Posting] = []
         self.orders: dict[int, VenueOrder] = {}
         self.open: dict[int, VenueOrder] = {}
         self.fills: list[VenueFill] = []
@@ -155,9 +173,7 @@ class Blotter:
         for e in events.tolist():
             kind = e[_KIND]
             if kind == POSTED:
-                row = self._rows[e[_ASSET]]
-                row[e[_DEBIT]] -= e[_AMOUNT]
-                row[e[_CREDIT]] += e[_AMOUNT]
+                self._post(e)
             elif kind == ACCEPTED:
                 self._accept(e, (requests or {}).get(e[_ORDER_ID]))
             elif kind == FILLED:
@@ -178,6 +194,16 @@ class Blotter:
             if kind in CHANGES:
                 self.log.append(e[_ORDER_ID])
         return refused
+
+    def _post(self, e: tuple[int, ...]) -> None:
+        row, debit, credit, amount = self._rows[e[_ASSET]], e[_DEBIT], e[_CREDIT], e[_AMOUNT]
+        row[debit] -= amount
+        row[credit] += amount
+        if (debit in OWN) != (credit in OWN):
+            signed, other = (-amount, credit) if debit in OWN else (amount, debit)
+            after = row[Account.FREE] + row[Account.HELD]
+            asset = self._assets[e[_ASSET]]
+            self.postings.append(Posting(e[_SEQ], e[_TS], asset, signed, after, Account(other), e[_ORDER_ID]))
 
     def balance(self, asset: str) -> tuple[Decimal, Decimal]:
         """Free and held amounts of `asset`, exact."""

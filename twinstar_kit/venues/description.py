@@ -12,10 +12,10 @@ TIMEFRAMES = {
 SUPPORTED = (
     "cancelAllOrders", "cancelOrder", "cancelOrderWithClientOrderId", "cancelOrders", "createLimitBuyOrder",
     "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketOrder", "createMarketSellOrder",
-    "createOrder", "createPostOnlyOrder", "createReduceOnlyOrder", "createStopLossOrder", "createStopMarketOrder",
+    "createOrder", "createOrders", "createPostOnlyOrder", "createReduceOnlyOrder", "createStopLossOrder", "createStopMarketOrder",
     "createStopOrder", "createTrailingAmountOrder", "createTrailingPercentOrder", "createTriggerOrder",
     "fetchBalance", "fetchBidsAsks", "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders",
-    "fetchCurrencies", "fetchL2OrderBook", "fetchLastPrices", "fetchMarkets", "fetchMyTrades", "fetchOHLCV",
+    "fetchCurrencies", "fetchL2OrderBook", "fetchLastPrices", "fetchLedger", "fetchMarkets", "fetchMyTrades", "fetchOHLCV",
     "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderTrades",
     "fetchOrderWithClientOrderId", "fetchOrders", "fetchStatus", "fetchTicker", "fetchTickers", "fetchTime",
     "fetchTrades", "fetchTradingFee", "fetchTradingFees",
@@ -32,8 +32,8 @@ STREAMS = (
 """Methods that work on the asynchronous exchange only."""
 
 UNSUPPORTED = (
-    "margin", "swap", "future", "option", "createOrderWithTakeProfitAndStopLoss", "createOrders",
-    "createStopLimitOrder", "createTakeProfitOrder", "deposit", "editOrders", "fetchDeposits", "fetchLedger",
+    "margin", "swap", "future", "option", "createOrderWithTakeProfitAndStopLoss",
+    "createStopLimitOrder", "createTakeProfitOrder", "deposit", "editOrders", "fetchDeposits",
     "fetchPosition", "fetchPositions", "fetchWithdrawals", "setLeverage", "setMarginMode", "transfer", "withdraw",
 )  # fmt: skip
 
@@ -61,7 +61,7 @@ FEATURES: dict[str, Any] = {
             "selfTradePrevention": False,
             "iceberg": False,
         },
-        "createOrders": None,
+        "createOrders": {"max": 256},
         "fetchMyTrades": _LIST,
         "fetchOrder": {**_READ, "trigger": False, "trailing": False},
         "fetchOpenOrders": {**_READ, "limit": None, "trigger": False, "trailing": False},

@@ -8,6 +8,7 @@ import ccxt
 
 from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.venues.account_face import AccountFace
+from twinstar_kit.venues.batch_face import BatchFace
 from twinstar_kit.venues.description import description
 from twinstar_kit.venues.funds_face import FundsFace
 from twinstar_kit.venues.html import account_html
@@ -17,7 +18,7 @@ from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
 
 
-class VirtualFace(MarketFace, AccountFace, FundsFace):
+class VirtualFace(MarketFace, AccountFace, BatchFace, FundsFace):
     """Everything of the virtual exchange that does not wait; a mixin for classes of ccxt."""
 
     venue: Venue

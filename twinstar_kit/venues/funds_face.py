@@ -6,12 +6,23 @@ from typing import Any
 
 import ccxt
 
+from twinstar_kit.kernel.ledger import Account
+from twinstar_kit.kernel.money import from_units
+from twinstar_kit.venues.blotter import Posting
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain
 
+KINDS = {
+    Account.MARKET: "trade",
+    Account.ROUNDING: "trade",
+    Account.FEES: "fee",
+    Account.CAPITAL: "transaction",
+}
+"""ccxt's types of ledger entries by who the other side is. A residue of rounding belongs to its trade."""
+
 
 class FundsFace:
-    """Balances; a mixin for classes of ccxt beside `MarketFace`."""
+    """Balances and how they came about; a mixin for classes of ccxt beside `MarketFace`."""
 
     venue: Venue
 
@@ -36,3 +47,45 @@ class FundsFace:
             if free or held
         }
         return self.safe_balance({**result, "timestamp": now, "datetime": self.iso8601(now), "info": info})
+
+    def fetch_ledger(
+        self: Any, code: str | None = None, since: int | None = None, limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """Every posting that changed what the account owns, ascending: deposits, both legs of each trade, fees.
+
+        `code` chooses an asset; `until` in `params` ends them (UTC milliseconds, exclusive). What open orders hold is
+        still owned, so it is no entry.
+        """
+        self.supported("fetchLedger", params or {}, "until")
+        self.venue.catch_up()
+        if code is not None and code not in self.venue.blotter.scales:
+            raise ccxt.BadRequest(
+                f"{self.id} fetchLedger(): {code!r} is not traded here; fetch_currencies() lists what is"
+            )
+        chosen = [posting for posting in self.venue.blotter.postings if code in (None, posting.asset)]
+        self.ready()
+        return [self.parse_ledger_entry(p) for p in self._within(chosen, None, since, limit, params or {})]
+
+    def parse_ledger_entry(self: Any, item: Posting, currency: Any = None) -> Any:
+        """A ledger entry from a posting of the journal; `referenceId` is the order."""
+        scale = self.venue.blotter.scales[item.asset]
+        before, after = (from_units(units, scale) for units in (item.after - item.amount, item.after))
+        return self.safe_ledger_entry(
+            {
+                "id": str(item.seq),
+                "timestamp": item.ts,
+                "direction": "in" if item.amount > 0 else "out",
+                "account": "spot",
+                "referenceId": str(item.order_id) if item.order_id else None,
+                "referenceAccount": item.counterpart.name.lower(),
+                "type": KINDS[item.counterpart],
+                "amount": plain(abs(from_units(item.amount, scale))),
+                "before": plain(before),
+                "after": plain(after),
+                "status": "ok",
+                "fee": {"cost": 0, "currency": item.asset},  # a fee is an entry of its own
+                "info": {"seq": item.seq, "amount": item.amount, "order_id": item.order_id, "paper": True},
+            },
+            self.currency(item.asset),
+        )
