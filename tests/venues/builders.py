@@ -79,6 +79,6 @@ def totals(ex: VirtualExchange) -> dict[str, Any]:
     return ex.venue.balances()
 
 
-def open_account(path: Path, **options: Any) -> VirtualExchange:
+def open_account(path: Path, balances: dict[str, Any] | None = None, **options: Any) -> VirtualExchange:
     """A simulated exchange whose account is kept at `path`."""
-    return exchange(None, journal=path, **options)
+    return exchange(balances, journal=path, **options)

@@ -204,6 +204,9 @@ def test_an_asynchronous_exchange_hears_what_other_windows_do_and_that_the_sessi
         with pytest.raises(ccxt.InsufficientFunds):
             await ex.create_order(SYMBOL, "limit", "buy", 100, placed["average"])
 
+        with pytest.raises(ccxt.BadRequest, match="takes no deposits"):
+            await ex.deposit("USDT", 1)
+
         orders = await begun(ex.watch_orders())
         await asyncio.to_thread(desk.stop)
         with pytest.raises(ccxt.ExchangeNotAvailable, match="has ended"):

@@ -126,6 +126,7 @@ def sends(ex: VirtualExchange) -> dict[str, Any]:
         return ex.create_order(SYMBOL, "limit", "buy", 0.001, price * 0.9, params)
 
     return {
+        "deposit": lambda: ex.deposit("USDT", 100),
         "cancelAllOrders": lambda: ex.cancel_all_orders(),
         "cancelOrder": lambda: ex.cancel_order(order()["id"]),
         "cancelOrderWithClientOrderId": lambda: (

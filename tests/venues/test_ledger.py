@@ -88,6 +88,53 @@ def test_an_account_opened_again_has_its_ledger(tmp_path):
     again.close()
 
 
+# -- play money -------------------------------------------------------------------------------------------------------
+
+
+def test_a_deposit_can_be_spent_at_once_and_is_kept(tmp_path):
+    ex = open_account(tmp_path / "account.db", balances={"USDT": 10})
+    with pytest.raises(ccxt.InsufficientFunds):
+        ex.create_order(SYMBOL, "market", "buy", 0.01)
+    made = ex.deposit("USDT", 5_000.25)
+    assert (made["type"], made["amount"], made["currency"], made["status"]) == (
+        "deposit",
+        5_000.25,
+        "USDT",
+        "ok",
+    )
+    assert ex.create_order(SYMBOL, "market", "buy", 0.01)["status"] == "closed"
+    deposits = [e for e in ex.fetch_ledger("USDT") if e["type"] == "transaction"]
+    assert [e["amount"] for e in deposits] == [10, 5_000.25]
+    assert deposits[1]["id"] == made["id"]
+    kept = ex.venue.journal_digest(), totals(ex), ex.fetch_ledger()
+    ex.close()
+    again = open_account(tmp_path / "account.db", balances={"USDT": 10})
+    assert (again.venue.journal_digest(), totals(again), again.fetch_ledger()) == kept
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "amount", "error", "words"),
+    [
+        ("NOPE", 1, ccxt.BadRequest, "NOPE"),
+        (None, 1, ccxt.BadRequest, "None"),
+        ("USDT", 0, ccxt.InvalidOrder, "above zero"),
+        ("USDT", -5, ccxt.InvalidOrder, "above zero"),
+        ("USDT", float("nan"), ccxt.InvalidOrder, "amount"),
+        ("USDT", 1e30, ccxt.InvalidOrder, "USDT"),
+        ("USDT", "0.00000000001", ccxt.InvalidOrder, "USDT"),
+        ("USDT", "much", ccxt.InvalidOrder, "amount"),
+        ("USDT", None, ccxt.ArgumentsRequired, "amount"),
+    ],
+)
+def test_a_deposit_that_is_none_changes_nothing(code, amount, error, words):
+    ex = exchange()
+    before = ex.venue.journal_digest()
+    with pytest.raises(error, match=words):
+        ex.deposit(code, amount)
+    assert ex.venue.journal_digest() == before
+
+
 # -- several orders in one request ------------------------------------------------------------------------------------
 
 

@@ -121,5 +121,5 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in dir(VirtualFace):
-    if _name.startswith(("fetch_", "create_", "cancel_")):
+    if _name.startswith(("fetch_", "create_", "cancel_", "deposit")):
         setattr(AsyncVirtualExchange, _name, _awaited(getattr(VirtualFace, _name)))

@@ -21,7 +21,7 @@ from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.money import RATE_SCALE
 from twinstar_kit.kernel.orders import OrdType, Reason
 from twinstar_kit.settings import load_settings
-from twinstar_kit.venues.blotter import Blotter, OrderRequest, VenueOrder
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
 from twinstar_kit.venues.core import OrderRefused, VenueStopped, WouldFillAtOnce
 from twinstar_kit.venues.stepping import MINUTE_MS
 
@@ -143,6 +143,12 @@ class AttachedVenue:
             if not answer["ok"]:
                 raise OrderError(answer["text"])
             return self.blotter.orders[order_id]
+
+    def deposit(self, asset: str, amount: Decimal) -> Posting:
+        """UsageError: a session's account is funded when it is created."""
+        raise UsageError(
+            f"the account of session {self.folder.name} takes no deposits; they work on a private exchange"
+        )
 
     # -- reads --------------------------------------------------------------------------------------------
 

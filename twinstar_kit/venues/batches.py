@@ -16,7 +16,7 @@ Events = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a client did: `type` is open, place, cancel or time; `order_ids` are the ids that it made or named.
+    """What a client did: `type` is open, deposit, place, cancel or time; `order_ids` are the ids that it made or named.
 
     time says how far the venue's time was moved by hand; it changes nothing in the account.
     """

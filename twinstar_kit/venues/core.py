@@ -30,7 +30,7 @@ from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import OrdType, Reason
 from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
 from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedBatch, VenueBatch
-from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, VenueOrder
+from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, Posting, VenueOrder
 from twinstar_kit.venues.stepping import MINUTE_MS, MarketData, Stepper
 
 __all__ = [
@@ -260,6 +260,18 @@ class VirtualVenue:
             self._commit(Command("cancel", now, (order_id,)))
             return order
 
+    def deposit(self, asset: str, amount: Decimal) -> Posting:
+        """Credit play money now; OrderError for an amount that is none, UsageError for an asset that is not traded."""
+        with self._lock:
+            now = self.catch_up()
+            self._refuse_when_stopped()
+            if amount <= 0:
+                raise OrderError(f"a deposit of {amount} {asset} must be above zero")
+            command = Command("deposit", now, balances={asset: str(amount)})
+            self._apply(command.canonical(), None)
+            self._commit(command)
+            return self.blotter.postings[-1]
+
     # -- reads --------------------------------------------------------------------------------------------
 
     def instrument(self, symbol: str) -> Instrument:
@@ -310,7 +322,7 @@ class VirtualVenue:
         engine, ts = self.engine, int(command["ts"])
         if command["type"] == "time":
             return 0
-        if command["type"] == "open":
+        if command["type"] in ("open", "deposit"):
             for asset, amount in sorted(command["balances"].items()):
                 engine.deposit(ts, asset, amount)
             return 0

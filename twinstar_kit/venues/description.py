@@ -11,12 +11,13 @@ TIMEFRAMES = {
 
 SUPPORTED = (
     "cancelAllOrders", "cancelOrder", "cancelOrderWithClientOrderId", "cancelOrders", "createLimitBuyOrder",
-    "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketOrder", "createMarketSellOrder",
-    "createOrder", "createOrders", "createPostOnlyOrder", "createReduceOnlyOrder", "createStopLossOrder", "createStopMarketOrder",
-    "createStopOrder", "createTrailingAmountOrder", "createTrailingPercentOrder", "createTriggerOrder",
-    "fetchBalance", "fetchBidsAsks", "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders",
-    "fetchCurrencies", "fetchL2OrderBook", "fetchLastPrices", "fetchLedger", "fetchMarkets", "fetchMyTrades", "fetchOHLCV",
-    "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderTrades",
+    "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketOrder",
+    "createMarketSellOrder", "createOrder", "createOrders", "createPostOnlyOrder", "createReduceOnlyOrder",
+    "createStopLossOrder", "createStopMarketOrder", "createStopOrder", "createTrailingAmountOrder",
+    "createTrailingPercentOrder", "createTriggerOrder", "deposit", "fetchBalance", "fetchBidsAsks",
+    "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders", "fetchCurrencies",
+    "fetchL2OrderBook", "fetchLastPrices", "fetchLedger", "fetchMarkets", "fetchMyTrades",
+    "fetchOHLCV", "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderTrades",
     "fetchOrderWithClientOrderId", "fetchOrders", "fetchStatus", "fetchTicker", "fetchTickers", "fetchTime",
     "fetchTrades", "fetchTradingFee", "fetchTradingFees",
 )  # fmt: skip
@@ -33,7 +34,7 @@ STREAMS = (
 
 UNSUPPORTED = (
     "margin", "swap", "future", "option", "createOrderWithTakeProfitAndStopLoss",
-    "createStopLimitOrder", "createTakeProfitOrder", "deposit", "editOrders", "fetchDeposits",
+    "createStopLimitOrder", "createTakeProfitOrder", "editOrders", "fetchDeposits",
     "fetchPosition", "fetchPositions", "fetchWithdrawals", "setLeverage", "setMarginMode", "transfer", "withdraw",
 )  # fmt: skip
 

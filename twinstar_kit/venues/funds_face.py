@@ -10,7 +10,7 @@ from twinstar_kit.kernel.ledger import Account
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.venues.blotter import Posting
 from twinstar_kit.venues.port import Venue
-from twinstar_kit.venues.refusals import plain
+from twinstar_kit.venues.refusals import plain, spoken
 
 KINDS = {
     Account.MARKET: "trade",
@@ -47,6 +47,44 @@ class FundsFace:
             if free or held
         }
         return self.safe_balance({**result, "timestamp": now, "datetime": self.iso8601(now), "info": info})
+
+    def deposit(self: Any, code: str, amount: float, params: dict[str, Any] | None = None) -> Any:
+        """Credit play money to the account; returns the deposit's structure.
+
+        InvalidOrder for an amount that is none or too fine, BadRequest for an asset that is not traded here, or when
+        the account belongs to a session.
+        """
+        self.supported("deposit", params or {})
+        if amount is None:
+            raise ccxt.ArgumentsRequired(f"{self.id} deposit() requires the argument 'amount'")
+        number = self._number(amount, "amount")
+        with spoken():
+            return self.parse_transaction(self.venue.deposit(code, number))
+
+    def parse_transaction(self: Any, transaction: Posting, currency: Any = None) -> Any:
+        """A deposit from its posting."""
+        return {
+            "info": {"seq": transaction.seq, "amount": transaction.amount, "paper": True},
+            "id": str(transaction.seq),
+            "txid": str(transaction.seq),
+            "timestamp": transaction.ts,
+            "datetime": self.iso8601(transaction.ts),
+            "network": None,
+            "address": None,
+            "addressTo": None,
+            "addressFrom": None,
+            "tag": None,
+            "tagTo": None,
+            "tagFrom": None,
+            "type": "deposit",
+            "amount": float(from_units(transaction.amount, self.venue.blotter.scales[transaction.asset])),
+            "currency": transaction.asset,
+            "status": "ok",
+            "updated": transaction.ts,
+            "internal": True,
+            "comment": "play money",
+            "fee": {"cost": 0, "currency": transaction.asset},
+        }
 
     def fetch_ledger(
         self: Any, code: str | None = None, since: int | None = None, limit: int | None = None,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.venues.blotter import Blotter, OrderRequest, VenueOrder
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
 
 
 class Venue(Protocol):
@@ -58,6 +58,9 @@ class Venue(Protocol):
 
     def cancel(self, order_id: int) -> VenueOrder:
         """Cancel an open order."""
+
+    def deposit(self, asset: str, amount: Decimal) -> Posting:
+        """Credit play money."""
 
     def orders(self) -> list[VenueOrder]:
         """Every order that was accepted, oldest first."""
