@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twinstar_kit.session.proof import parity
     from twinstar_kit.session.trading import paper
     from twinstar_kit.strategy import Indicator, Param, Strategy, indicators
+    from twinstar_kit.terminal import Terminal
     from twinstar_kit.venues import AsyncVirtualExchange, VirtualExchange
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOMES = {
     "SimulatedMarket": "feeds",
     "VirtualExchange": "venues",
     "AsyncVirtualExchange": "venues",
+    "Terminal": "terminal",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Param",
     "SimulatedMarket",
     "Strategy",
+    "Terminal",
     "VirtualExchange",
     "__version__",
     "backtest",

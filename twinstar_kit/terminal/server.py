@@ -125,7 +125,7 @@ def _port_error(error: OSError, port: int) -> UsageError:
     return UsageError(f"port {port} cannot be opened ({error.strerror}); choose another with --port")
 
 
-def _look_for_port(port: int) -> None:
+def refuse_taken_port(port: int) -> None:
     """Refuse a port that is taken before anything is started for it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,7 +160,7 @@ def serve(
     from twinstar_kit.terminal.session_backend import open_backend
 
     settings = load_settings(feed=feed, port=port, session=session, home=home)
-    _look_for_port(settings.port)
+    refuse_taken_port(settings.port)
     backend = open_backend(settings, feed=feed, strategy=strategy)
     TerminalServer(backend, settings.port).run(show=show, announce=True)
     print(f"The session {backend.session} goes on; `twinstar session stop` ends it.")
