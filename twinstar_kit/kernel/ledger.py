@@ -7,6 +7,7 @@ from typing import Any
 
 from twinstar_kit.jit import inlined
 from twinstar_kit.kernel.orders import EventKind
+from twinstar_kit.kernel.tables import note
 
 
 class Account(IntEnum):
@@ -37,28 +38,7 @@ def post(
         return
     ledger[asset, debit] -= amount
     ledger[asset, credit] += amount
-    s = state[0]
-    r = out[s.n_out]
-    s.n_out += 1
-    s.seq += 1
-    r.seq = s.seq
-    r.ts_event = s.now
-    r.kind = _POSTED
-    r.reason = 0
-    r.instrument = j
-    r.side = 0
-    r.ord_type = 0
-    r.flags = 0
-    r.asset = asset
+    note(state, out, _POSTED, 0, j, 0, 0, 0, order_id, 0, 0, 0, 0, asset, amount)
+    r = out[state[0].n_out - 1]
     r.debit = debit
     r.credit = credit
-    r.order_id = order_id
-    r.link_id = 0
-    r.price = 0
-    r.stop_px = 0
-    r.order_qty = 0
-    r.last_px = 0
-    r.last_qty = 0
-    r.cum_qty = 0
-    r.leaves_qty = 0
-    r.amount = amount
