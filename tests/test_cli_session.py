@@ -105,5 +105,7 @@ def test_a_terminal_that_cannot_serve_says_why(twinstar: Commands):
         line = twinstar("terminal", "--port", port, "--no-browser").refusal
     assert f"port {port} is in use" in line
     assert "--port" in line
+    assert twinstar("session", "list", "--json").json == {"sessions": []}, "nothing was started for it"
+    assert twinstar("session", "start").code == 0
     other = twinstar("terminal", "--port", 0, "--feed", "simulated:9", "--no-browser").refusal
     assert "default runs on simulated:0, not simulated:9" in other

@@ -108,7 +108,10 @@ def test_a_killed_session_goes_on_with_everything_it_had_acknowledged(home: Path
         assert session.account_names == ["manual", "sma_cross"]
         manual = session.account()
         assert [manual.place(buy(), command_id=f"c{n}") for n in range(3)] == placed  # the first answers
-        assert len(manual.replica.fills()) == 3
+        # what was acknowledged happened once; what was sent to a dying session may have happened, once too
+        filled = manual.replica.fills()["order_id"].tolist()
+        assert {answer["order_id"] for answer in placed} <= set(filled)
+        assert len(filled) == len(set(filled)) <= 3 + 3
         strategy = session.account("sma_cross")
         assert strategy.replica.bars >= told
         wait_for_bars(strategy, len(BARS))

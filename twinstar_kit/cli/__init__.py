@@ -37,13 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Teller(logging.Handler):
+    """Writes records to what standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)
+
+
 def _tell_of_compiling() -> None:
     """Let the strategy compiler's word before a long wait reach the user, on standard error."""
-    teller = logging.StreamHandler()
-    teller.setFormatter(logging.Formatter("%(message)s"))
     compiler = logging.getLogger("twinstar.strategy")
-    compiler.addHandler(teller)
-    compiler.setLevel(logging.INFO)
+    if not compiler.handlers:
+        compiler.addHandler(_Teller())
+        compiler.setLevel(logging.INFO)
 
 
 def spread_assignments(arguments: Sequence[str]) -> list[str]:
