@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"twinstar_kit/": 75.0, "twinstar_kit/kernel/": 90.0, "twinstar_kit/journal/": 90.0}
 
 
+COVERED = ("--cov", "--cov-append", "--cov-report=")
+
+
 def run(title: str, *arguments: str, **environment: str) -> None:
-    """One pytest run whose coverage is added to what is there; its failure ends the whole."""
+    """One pytest run; its failure ends the whole."""
     print(f"\n== {title}", flush=True)
-    command = [sys.executable, "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *arguments]
+    command = [sys.executable, "-m", "pytest", *arguments]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
     if done.returncode:
         sys.exit(done.returncode)
@@ -57,8 +60,9 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT).returncode
     subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
-    run("tests", "-n", "2", "--dist", "worksteal")
+    run("tests", "-n", "2", "--dist", "worksteal", *COVERED)
     if any((ROOT / "notebooks").glob("*.ipynb")):
+        # without coverage: nbval would start it in each kernel a second time, and wait for ever
         run(
             "notebooks, output by output",
             "notebooks",
