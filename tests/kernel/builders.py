@@ -9,12 +9,12 @@ import numpy as np
 
 from twinstar_kit.kernel.context import Proposal, new_context
 from twinstar_kit.kernel.engine import Engine
+from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Account
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Side
 from twinstar_kit.kernel.plain import as_kernel_sees
-from twinstar_kit.kernel.step import market_step_entry, order_step_entry
 
 BTC = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.001", min_amount="0.001", min_notional="5")
 MINUTE = 60_000
@@ -136,11 +136,11 @@ class Floor(Desk):
     ) -> list[tuple[str, Decimal, Decimal]]:
         """One bar, then proposals as (kind, amount, price); returns all fills of the step."""
         row = np.array([[self.ts, *(self.m.price_units(x) for x in ohlc), 1000]], np.int64)
-        market_step_entry(row, 0, as_kernel_sees(self.ctx), *self.engine.arrays)
+        self.engine.act(Op.MARKET_STEP, 0, 0, rows=row, ctx=as_kernel_sees(self.ctx))
         c = self.ctx[0]
         for n, (kind, amount, price) in enumerate(proposals):
             c["p_kind"][n], c["p_amount"][n], c["p_price"][n] = int(kind), amount, price
         c["n_proposals"] = len(proposals)
-        order_step_entry(as_kernel_sees(self.ctx), *self.engine.arrays)
+        self.engine.act(Op.ORDER_STEP, 0, 0, rows=row, ctx=as_kernel_sees(self.ctx))
         self.ts += MINUTE
         return self.fills(self._drain())

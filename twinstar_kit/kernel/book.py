@@ -1,228 +1,364 @@
-"""The table of open orders: what an order must satisfy to enter it, what entering holds, and how orders leave it."""
+"""The table of open orders: what entering it holds, how orders leave it, and what hangs on what."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twinstar_kit.jit import hot, inlined
-from twinstar_kit.kernel.ledger import FREE, HELD, post
-from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, fits, mul_div, mul_div_up
-from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason
-from twinstar_kit.kernel.tables import note, report
-
-# numba reads these as constants
-MARKET, LIMIT, STOP, TRAILING_STOP = (int(t) for t in OrdType)
-DORMANT, WORKING = int(OrdStatus.DORMANT), int(OrdStatus.WORKING)
-REDUCE_ONLY, CLOSE_POSITION, SEEN = int(OrdFlag.REDUCE_ONLY), int(OrdFlag.CLOSE_POSITION), int(OrdFlag.SEEN)
-ACCEPTED, CANCELED, ARMED = int(EventKind.ACCEPTED), int(EventKind.CANCELED), int(EventKind.ARMED)
-OK = int(Reason.NONE)
-INVALID_AMOUNT, OFF_LOT = int(Reason.INVALID_AMOUNT), int(Reason.OFF_LOT)
-BELOW_MIN_AMOUNT, ABOVE_MAX_AMOUNT = int(Reason.BELOW_MIN_AMOUNT), int(Reason.ABOVE_MAX_AMOUNT)
-INVALID_PRICE, OFF_TICK, INVALID_TYPE = (
-    int(Reason.INVALID_PRICE),
-    int(Reason.OFF_TICK),
-    int(Reason.INVALID_TYPE),
+from twinstar_kit.jit import hot, inlined, outlined
+from twinstar_kit.kernel.admission import (
+    CLOSE_POSITION,
+    DAY,
+    IF_TOUCHED,
+    LIMIT,
+    LIMIT_IF_TOUCHED,
+    MARKET,
+    OK,
+    REDUCE_ONLY,
+    SEEN,
+    TRAILING_STOP_LIMIT,
+    cost_of,
+    is_limit,
+    is_trailing,
+    reference_px,
 )
-BELOW_MIN_NOTIONAL, TOO_LARGE = int(Reason.BELOW_MIN_NOTIONAL), int(Reason.TOO_LARGE)
-INSUFFICIENT_BALANCE, NO_POSITION = int(Reason.INSUFFICIENT_BALANCE), int(Reason.NO_POSITION)
-TOO_MANY_ORDERS, NO_MARKET = int(Reason.TOO_MANY_ORDERS), int(Reason.NO_MARKET)
-POSITION_CLOSED = int(Reason.POSITION_CLOSED)
+from twinstar_kit.kernel.ledger import FREE, HELD, post
+from twinstar_kit.kernel.money import RATE_SCALE, mul_div
+from twinstar_kit.kernel.orders import NEVER, EventKind, OrdFlag, OrdStatus, Reason
+from twinstar_kit.kernel.tables import note, report
+from twinstar_kit.kernel.values import SPOT, held_by, position_of
+
+DORMANT, WORKING, IN_FLIGHT = int(OrdStatus.DORMANT), int(OrdStatus.WORKING), int(OrdStatus.IN_FLIGHT)
+ACTIVE, TRIGGERED_FLAG = int(OrdFlag.ACTIVE), int(OrdFlag.TRIGGERED)
+ACCEPTED, CANCELED, ARMED = int(EventKind.ACCEPTED), int(EventKind.CANCELED), int(EventKind.ARMED)
+REPLACED, TERMS = int(EventKind.REPLACED), int(EventKind.TERMS)
+POSITION_CLOSED, PARENT_ENDED = int(Reason.POSITION_CLOSED), int(Reason.PARENT_ENDED)
+INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
+LINKED_ORDER_FILLED, SHRANK = int(Reason.LINKED_ORDER_FILLED), int(Reason.SHRANK_WITH_POSITION)
+NO_TIME = NEVER
 
 
-@hot
-def position_of(inst: Any, ledger: Any, j: int) -> int:
-    """The position of instrument `j` in amount units."""
-    base = inst[j].base
-    return ledger[base, FREE] + ledger[base, HELD]
-
-
-@inlined
-def worse(state: Any, inst: Any, j: int, price: int, side: int) -> int:
-    """`price` moved against a taker by the slippage, to the next tick."""
-    slippage = state[0].slippage
-    if slippage == 0:
-        return price
-    tick = inst[j].tick
-    move = mul_div_up(price, slippage, RATE_SCALE)
-    move = (move + tick - 1) // tick * tick
-    return price + move if side > 0 else max(price - move, tick)
-
-
-@inlined
-def buying_cost(inst: Any, j: int, price: int, qty: int) -> int:
-    """What a purchase as a taker takes from the account: the notional and the fee, both rounded up."""
-    m = inst[j]
-    notional = mul_div_up(price, qty, m.divisor)
-    return notional + mul_div_up(notional, m.fee_taker, RATE_SCALE)
-
-
-@inlined
-def refusal(
-    state: Any, inst: Any, orders: Any, ledger: Any, j: int, side: int, ord_type: int, flags: int, qty: int, price: int, stop_px: int,
-) -> int:  # fmt: skip
-    """The first rule that an order breaks, or 0. The checks stand in a fixed order; none of them writes."""
-    m = inst[j]
-    if ord_type < MARKET or ord_type > TRAILING_STOP or (side != 1 and side != -1):
-        return INVALID_TYPE
-    if state[0].n_orders >= orders.shape[0]:
-        return TOO_MANY_ORDERS
-    if not flags & CLOSE_POSITION:
-        if qty <= 0:
-            return INVALID_AMOUNT
-        if qty % m.lot != 0:
-            return OFF_LOT
-        if qty < m.min_amount:
-            return BELOW_MIN_AMOUNT
-        if qty > m.max_amount:
-            return ABOVE_MAX_AMOUNT
-    if ord_type == LIMIT:
-        reference = price
-    elif ord_type == STOP:
-        reference = stop_px
-    else:
-        reference = m.last
-        if reference <= 0:
-            return NO_MARKET
-    if reference <= 0:
-        return INVALID_PRICE
-    if (ord_type in (LIMIT, STOP)) and reference % m.tick != 0:
-        return OFF_TICK
-    if flags & REDUCE_ONLY:
-        return NO_POSITION if side > 0 else OK
-    if ord_type != LIMIT:
-        reference = worse(state, inst, j, reference, side)
-    if not fits(reference, qty, m.divisor):
-        return TOO_LARGE
-    received = qty if side > 0 else mul_div(reference, qty, m.divisor)
-    asset = m.base if side > 0 else m.quote
-    if ledger[asset, FREE] + ledger[asset, HELD] > MAX_UNITS - received:
-        return TOO_LARGE
-    if mul_div(reference, qty, m.divisor) < m.min_notional:
-        return BELOW_MIN_NOTIONAL
-    if side > 0:
-        return INSUFFICIENT_BALANCE if buying_cost(inst, j, reference, qty) > ledger[m.quote, FREE] else OK
-    return INSUFFICIENT_BALANCE if qty > ledger[m.base, FREE] else OK
-
-
-@inlined
-def enter(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, side: int, ord_type: int, flags: int, qty: int, price: int,
-    stop_px: int, trail: int, trail_rate: int, link_id: int, status: int,
-) -> int:  # fmt: skip
-    """Put an order that nothing refuses into the table, hold what it may need, and return its row."""
-    s = state[0]
-    m = inst[j]
-    k = s.n_orders
-    s.n_orders += 1
-    o = orders[k]
-    o.order_id = s.next_order_id
-    s.next_order_id += 1
-    o.ts = s.now
+@outlined
+def clear_ask(d: Any, j: int, side: int, ord_type: int, flags: int, qty: int, price: int, stop_px: int) -> None:
+    """Begin a request: a plain order with these terms, good till canceled, triggered by the last price."""
+    o = d.ask[0]
+    o.order_id = 0
+    o.ts = 0
     o.instrument = j
     o.side = side
     o.ord_type = ord_type
-    o.status = status
+    o.status = 0
+    o.works_as = 0
+    o.direction = 0
+    o.trigger_by = 0
+    o.time_in_force = 0
+    o.position_side = 0
+    o.self_trade = 0
     o.flags = flags
-    o.link_id = link_id
+    o.link_id = 0
+    o.parent_id = 0
     o.order_qty = qty
+    o.cum_qty = 0
     o.price = price
     o.stop_px = stop_px
-    o.trail = trail
-    o.trail_rate = trail_rate
+    o.trail = 0
+    o.trail_rate = 0
+    o.activation_px = 0
+    o.limit_offset = 0
     o.anchor = 0
     o.held = 0
-    if ord_type == TRAILING_STOP and status == WORKING:
-        start_trail(orders, k, m.last)
-    report(state, orders, out, k, ACCEPTED, OK, 0, 0, qty, 0, flags)
-    if not flags & REDUCE_ONLY:
-        if side > 0:
-            reference = (
-                price
-                if ord_type == LIMIT
-                else worse(state, inst, j, stop_px if ord_type == STOP else m.last, side)
-            )
-            o.held = buying_cost(inst, j, reference, qty)
-            post(state, ledger, out, m.quote, FREE, HELD, o.held, j, o.order_id)
-        else:
-            o.held = qty
-            post(state, ledger, out, m.base, FREE, HELD, qty, j, o.order_id)
-    return k
+    o.display_qty = 0
+    o.shown_qty = 0
+    o.ahead = -1
+    o.traded = 0
+    o.arrive_ts = 0
+    o.expire_ts = 0
+    o.cancel_ts = 0
+    o.wake_ts = 0
 
 
-@inlined
-def refuse(
-    state: Any, out: Any, kind: int, reason: int, j: int, side: int, ord_type: int, flags: int, qty: int, price: int, stop_px: int, link_id: int
-) -> int:  # fmt: skip
-    """Say that an order was denied (by our risk gate) or rejected (by the venue), and give it an id all the same."""
-    s = state[0]
+@outlined
+def note_ask(d: Any, kind: int, reason: int, order_id: int) -> None:
+    """Write the request as a command or a proposal, and what it carries beyond price and amount as TERMS."""
+    o = d.ask[0]
+    trailing = is_trailing(o.ord_type)
+    note(d, kind, reason, o.instrument, o.side, o.ord_type, o.flags, order_id, o.link_id, o.trail if trailing else o.price,
+         o.stop_px, o.order_qty, 0, o.trail_rate)  # fmt: skip
+    packed = o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1)
+    if packed != 128 or o.limit_offset != 0 or o.activation_px != 0 or o.display_qty != 0 or o.expire_ts != 0 or o.parent_id != 0:
+        note(d, TERMS, 0, o.instrument, o.side, o.ord_type, packed, order_id, o.parent_id, o.limit_offset, o.activation_px,
+             o.display_qty, 0, o.expire_ts)  # fmt: skip
+
+
+@outlined
+def refuse(d: Any, kind: int, reason: int) -> int:
+    """Say that the request was denied (by our risk gate) or rejected (by the venue), and give it an id all the same."""
+    s = d.state[0]
+    o = d.ask[0]
     order_id = s.next_order_id
     s.next_order_id += 1
-    note(state, out, kind, reason, j, side, ord_type, flags, order_id, link_id, price, stop_px, qty, 0, 0)
-    return order_id
+    note(d, kind, reason, o.instrument, o.side, o.ord_type, o.flags, order_id, o.link_id, o.price, o.stop_px, o.order_qty, 0, 0)
+    return order_id  # type: ignore[no-any-return]
+
+
+@outlined
+def enter(d: Any, status: int) -> int:
+    """Put the request, which nothing refuses, into the table, hold what it may need, and return its row."""
+    s = d.state[0]
+    k = s.n_orders
+    s.n_orders += 1
+    d.orders[k] = d.ask[0]
+    o = d.orders[k]
+    o.order_id = s.next_order_id
+    s.next_order_id += 1
+    o.ts = s.now
+    o.status = status
+    o.works_as = o.ord_type if o.ord_type == MARKET or o.ord_type == LIMIT else 0
+    o.direction = -o.side if o.ord_type == IF_TOUCHED or o.ord_type == LIMIT_IF_TOUCHED else o.side
+    o.cum_qty = 0
+    o.held = 0
+    o.ahead = -1
+    o.anchor = 0
+    o.shown_qty = o.display_qty
+    if o.time_in_force == DAY:
+        o.expire_ts = (s.now // s.day + 1) * s.day
+    if status != IN_FLIGHT:
+        o.arrive_ts = s.now
+    set_wake(o)
+    if is_trailing(o.ord_type) and status != DORMANT and o.activation_px == 0:
+        start_trail(d, k, d.inst[o.instrument].last)
+    report(d, k, ACCEPTED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+    if not o.flags & REDUCE_ONLY and status != DORMANT:
+        hold(d, k)
+    return k  # type: ignore[no-any-return]
 
 
 @inlined
-def start_trail(orders: Any, k: int, price: int) -> None:
+def set_wake(o: Any) -> None:
+    """Note when the clock next does something with an order."""
+    wake = o.expire_ts if o.expire_ts > 0 else NO_TIME
+    if o.cancel_ts > 0:
+        wake = min(wake, o.cancel_ts)
+    if o.status == IN_FLIGHT:
+        wake = min(wake, o.arrive_ts)
+    o.wake_ts = wake
+
+
+@outlined
+def hold(d: Any, k: int) -> None:
+    """Hold what the order in row `k` may need for what is left of it: the base of a sale, else money."""
+    o = d.orders[k]
+    j = o.instrument
+    m = d.inst[j]
+    left = o.order_qty - o.cum_qty
+    if m.kind == SPOT and o.side < 0:
+        o.held = left
+        post(d, m.base, FREE, HELD, left, j, o.order_id)
+    else:
+        o.held = cost_of(d, o, reference_px(d, o), left)
+        post(d, m.settle, FREE, HELD, o.held, j, o.order_id)
+
+
+@outlined
+def release(d: Any, k: int, amount: int) -> None:
+    """Give back `amount` of what the order in row `k` holds."""
+    o = d.orders[k]
+    m = d.inst[o.instrument]
+    post(d, m.base if m.kind == SPOT and o.side < 0 else m.settle, HELD, FREE, amount, o.instrument, o.order_id)
+    o.held -= amount
+
+
+@outlined
+def start_trail(d: Any, k: int, price: int) -> None:
     """Let a trailing stop begin at `price`."""
-    o = orders[k]
+    o = d.orders[k]
+    o.flags |= ACTIVE
     o.anchor = price
     distance = o.trail if o.trail > 0 else mul_div(price, o.trail_rate, RATE_SCALE)
     o.stop_px = max(price + o.side * distance, 1)
 
 
-@inlined
-def drop(state: Any, orders: Any, k: int) -> None:
+@outlined
+def drop(d: Any, k: int) -> None:
     """Take row `k` out of the table; the rest keeps its order, which is its priority."""
-    s = state[0]
+    s = d.state[0]
     for i in range(k, s.n_orders - 1):
-        orders[i] = orders[i + 1]
+        d.orders[i] = d.orders[i + 1]
     s.n_orders -= 1
 
 
 @inlined
-def cancel_row(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, k: int, reason: int) -> None:
-    """Cancel the order in row `k` and void what it held."""
-    o = orders[k]
-    j = o.instrument
-    m = inst[j]
-    report(state, orders, out, k, CANCELED, reason, 0, 0, 0, 0, 0)
+def row_of(d: Any, order_id: int) -> int:
+    """The row of an open order, or -1."""
+    for k in range(d.state[0].n_orders):
+        if d.orders[k].order_id == order_id:
+            return k
+    return -1
+
+
+@outlined
+def remove(d: Any, k: int, reason: int) -> None:
+    """Cancel the order in row `k` and give back what it held, without a look at what hangs on it."""
+    report(d, k, CANCELED, reason, 0, 0, 0, 0, 0, 0, 0)
+    if d.orders[k].held > 0:
+        release(d, k, d.orders[k].held)
+    drop(d, k)
+
+
+@outlined
+def end_children(d: Any, parent_id: int) -> None:
+    """Cancel the orders that waited for a parent that ended without a fill."""
+    k = 0
+    while k < d.state[0].n_orders:
+        if d.orders[k].parent_id == parent_id and d.orders[k].status == DORMANT:
+            remove(d, k, PARENT_ENDED)
+        else:
+            k += 1
+
+
+@outlined
+def cancel_row(d: Any, k: int, reason: int) -> None:
+    """Cancel the order in row `k`, and what waited for it."""
+    order_id, alone = d.orders[k].order_id, d.orders[k].cum_qty > 0
+    remove(d, k, reason)
+    if not alone:
+        end_children(d, order_id)
+
+
+@outlined
+def shrink(d: Any, k: int, qty: int, reason: int) -> bool:
+    """Take `qty` off what is left of the order in row `k`; True when nothing is left and it was canceled."""
+    o = d.orders[k]
+    left = o.order_qty - o.cum_qty
+    if qty >= left:
+        cancel_row(d, k, reason)
+        return True
     if o.held > 0:
-        post(state, ledger, out, m.quote if o.side > 0 else m.base, HELD, FREE, o.held, j, o.order_id)
-    drop(state, orders, k)
+        release(d, k, mul_div(o.held, qty, left))
+    o.order_qty -= qty
+    if o.display_qty >= o.order_qty - o.cum_qty:
+        o.display_qty = 0
+        o.shown_qty = 0
+    report(d, k, REPLACED, reason, 0, 0, 0, o.flags, 0, 0, 0)
+    return False
+
+
+@outlined
+def tell_links(d: Any, order_id: int, link_id: int, qty: int) -> None:
+    """An order filled `qty`: orders linked to it that only reduce shrink by as much, others are canceled."""
+    k = 0
+    while k < d.state[0].n_orders:
+        o = d.orders[k]
+        if o.link_id == link_id and o.order_id != order_id:
+            if o.flags & CLOSE_POSITION:
+                k += 1
+                continue
+            if not o.flags & REDUCE_ONLY:
+                cancel_row(d, k, LINKED_ORDER_FILLED)
+                continue
+            if shrink(d, k, qty, LINKED_ORDER_FILLED):
+                continue
+        k += 1
+
+
+@outlined
+def tell_children(d: Any, parent_id: int, filled: int, price: int) -> None:
+    """A parent has filled `filled` in all, now at `price`: what hangs on it covers exactly that much and works."""
+    k = 0
+    while k < d.state[0].n_orders:
+        o = d.orders[k]
+        if o.parent_id == parent_id:
+            o.order_qty = filled
+            if o.status == DORMANT:
+                o.status = WORKING
+                if is_trailing(o.ord_type) and o.activation_px == 0:
+                    start_trail(d, k, price)
+                set_wake(o)
+            report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+            if not o.flags & REDUCE_ONLY:
+                if o.held > 0:
+                    release(d, k, o.held)
+                hold_or_cancel(d, k)
+                if k < d.state[0].n_orders and d.orders[k].parent_id != parent_id:
+                    continue
+        k += 1
+
+
+@outlined
+def hold_or_cancel(d: Any, k: int) -> None:
+    """Hold what an order that was just armed needs, or cancel it when that is not there."""
+    o = d.orders[k]
+    m = d.inst[o.instrument]
+    left = o.order_qty - o.cum_qty
+    sells = m.kind == SPOT and o.side < 0
+    need = left if sells else cost_of(d, o, reference_px(d, o), left)
+    if need > d.ledger[m.base if sells else m.settle, FREE]:
+        cancel_row(d, k, INSUFFICIENT_BALANCE)
+    else:
+        hold(d, k)
 
 
 @inlined
-def has_entry(state: Any, orders: Any, j: int) -> bool:
+def has_entry(d: Any, j: int) -> bool:
     """Whether an order is open that could still make a position in instrument `j`."""
-    for k in range(state[0].n_orders):
-        o = orders[k]
-        if o.instrument == j and o.side > 0 and not o.flags & REDUCE_ONLY:
+    for k in range(d.state[0].n_orders):
+        o = d.orders[k]
+        if o.instrument == j and not o.flags & REDUCE_ONLY and (o.side > 0 or d.inst[j].kind != SPOT):
             return True
     return False
 
 
 @inlined
-def end_protection(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int) -> None:
-    """Without a position, cancel what protected it; orders that wait for an entry stay while one is open."""
-    if position_of(inst, ledger, j) >= inst[j].lot:
-        return
-    entry = has_entry(state, orders, j)
+def entry_side(d: Any, j: int) -> int:
+    """The side of the oldest open order that could make a position in instrument `j`, or 0."""
+    for k in range(d.state[0].n_orders):
+        o = d.orders[k]
+        if o.instrument == j and not o.flags & REDUCE_ONLY and (o.side > 0 or d.inst[j].kind != SPOT):
+            return o.side  # type: ignore[no-any-return]
+    return 0
+
+
+@outlined
+def end_protection(d: Any, j: int) -> None:
+    """Cancel what only reduces a position that is gone, and shrink what is larger than the position that is left."""
+    m = d.inst[j]
+    least = m.lot if m.kind == SPOT else 1
+    entry = has_entry(d, j)
     k = 0
-    while k < state[0].n_orders:
-        o = orders[k]
-        if o.instrument == j and o.flags & REDUCE_ONLY and not (entry and o.status == DORMANT):
-            cancel_row(state, inst, orders, ledger, out, k, POSITION_CLOSED)
-        else:
-            k += 1
+    while k < d.state[0].n_orders:
+        o = d.orders[k]
+        if o.instrument == j and o.flags & REDUCE_ONLY:
+            position = held_by(d, j, o.position_side)
+            own = abs(position) if position * o.side < 0 else 0
+            left = o.order_qty - o.cum_qty
+            waits = o.status == DORMANT and (entry or o.parent_id != 0)
+            if own < least and not waits:
+                cancel_row(d, k, POSITION_CLOSED)
+                k = 0
+                continue
+            if own >= least and left > own and not o.flags & CLOSE_POSITION and o.status != DORMANT:
+                shrink(d, k, left - own, SHRANK)
+        k += 1
 
 
-@inlined
-def arm(state: Any, orders: Any, out: Any, j: int, price: int) -> None:
-    """An entry filled at `price`: orders that waited for it start to work."""
-    for k in range(state[0].n_orders):
-        o = orders[k]
-        if o.instrument == j and o.status == DORMANT:
+@outlined
+def arm(d: Any, j: int, side: int, price: int) -> None:
+    """An entry on `side` filled at `price`: orders that waited for a position start to work."""
+    for k in range(d.state[0].n_orders):
+        o = d.orders[k]
+        if o.instrument == j and o.status == DORMANT and o.parent_id == 0 and o.side == -side:
             o.status = WORKING
-            if o.ord_type == TRAILING_STOP:
-                start_trail(orders, k, price)
-            report(state, orders, out, k, ARMED, OK, 0, 0, o.order_qty, 0, o.flags)
+            if is_trailing(o.ord_type):
+                start_trail(d, k, price)
+            set_wake(o)
+            report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+
+
+@hot
+def limit_of_trail(d: Any, k: int) -> int:
+    """The limit with which a trailing stop limit fires: its trigger moved on by its offset, on the tick."""
+    o = d.orders[k]
+    tick = d.inst[o.instrument].tick
+    price = o.stop_px + o.side * o.limit_offset
+    return max(price // tick * tick if o.side < 0 else -(-price // tick) * tick, tick)
+
+

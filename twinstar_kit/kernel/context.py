@@ -12,8 +12,8 @@ MAX_PROPOSALS = 16
 class Proposal(IntEnum):
     """What a strategy can ask for. An amount of NaN means the default size.
 
-    STOP, TRAIL and TRAIL_RATE set or move the protective order of the position: `price` is the trigger, the
-    distance in quote, or the distance as a share of the best price. CLOSE sells the whole position at market.
+    STOP, TRAIL, TRAIL_RATE and TARGET (a take-profit) set or move the protective order of the position: `price` is the trigger, the
+    distance in quote, or the distance as a share of the best price. CLOSE ends the whole position at market.
     CANCEL withdraws every open order of the strategy, the protective ones too.
     """
 
@@ -27,6 +27,8 @@ class Proposal(IntEnum):
     CANCEL = 7
     BUY_STOP = 8
     TRAIL_RATE = 9
+    SELL_STOP = 10
+    TARGET = 11
 
 
 context_t = np.dtype(

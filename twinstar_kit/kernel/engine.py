@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -11,118 +12,44 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.jit import compiled
-from twinstar_kit.kernel import book, matching, step
+from twinstar_kit.kernel import door, step
 from twinstar_kit.kernel.context import MAX_PROPOSALS
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
+from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.instruments import Instrument, Number
-from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account, post
-from twinstar_kit.kernel.models import FILLS, PATHS, Broker, rate_units
+from twinstar_kit.kernel.ledger import N_ACCOUNTS, OWN, Account, Wallet
+from twinstar_kit.kernel.loading import assets_of, load_instrument, load_state
+from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.money import MAX_UNITS, to_units
-from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdStatus, OrdType, Reason, Side, order_t
+from twinstar_kit.kernel.orders import (
+    EventKind,
+    OrdFlag,
+    OrdType,
+    Reason,
+    SelfTrade,
+    Setting,
+    Side,
+    TimeInForce,
+    TriggerBy,
+    order_t,
+)
 from twinstar_kit.kernel.plain import as_kernel_sees
 from twinstar_kit.kernel.records import event_t
-from twinstar_kit.kernel.tables import instrument_t, note, state_t
+from twinstar_kit.kernel.tables import Desk, instrument_t, level_t, state_t
 
-Arrays = tuple[Any, Any, Any, Any, Any]
-PLACE, CANCEL, DEPOSITED = int(EventKind.PLACE), int(EventKind.CANCEL), int(EventKind.DEPOSITED)
-REJECTED, WORKING = int(EventKind.REJECTED), int(OrdStatus.WORKING)
-REQUESTED, UNKNOWN_ORDER = int(Reason.REQUESTED), int(Reason.UNKNOWN_ORDER)
-REDUCE_ONLY, NO_POSITION = int(OrdFlag.REDUCE_ONLY), int(Reason.NO_POSITION)
-FREE, CAPITAL = int(Account.FREE), int(Account.CAPITAL)
-
-
-@compiled
-def place(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, ts: int, j: int, side: int, ord_type: int, flags: int, qty: int,
-    price: int, stop_px: int, trail: int, trail_rate: int, link_id: int,
-) -> int:  # fmt: skip
-    """Journal the command, check it, and accept or reject it; returns the order's id either way."""
-    state[0].now = ts
-    note(
-        state, out, PLACE, 0, j, side, ord_type, flags, 0, link_id, price + trail, stop_px, qty, 0, trail_rate
-    )
-    reason = book.refusal(state, inst, orders, ledger, j, side, ord_type, flags, qty, price, stop_px)
-    if reason == 0 and ord_type == book.TRAILING_STOP and trail + trail_rate <= 0:
-        reason = book.INVALID_PRICE
-    if reason == 0 and flags & REDUCE_ONLY and book.position_of(inst, ledger, j) < inst[j].lot:
-        reason = NO_POSITION
-    if reason != 0:
-        return book.refuse(
-            state, out, REJECTED, reason, j, side, ord_type, flags, qty, price, stop_px, link_id
-        )
-    k = book.enter(
-        state,
-        inst,
-        orders,
-        ledger,
-        out,
-        j,
-        side,
-        ord_type,
-        flags,
-        qty,
-        price,
-        stop_px,
-        trail,
-        trail_rate,
-        link_id,
-        WORKING,
-    )
-    return orders[k].order_id  # type: ignore[no-any-return]
-
-
-@compiled
-def cancel(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, ts: int, order_id: int) -> bool:
-    """Journal the command and cancel the order, if it is open."""
-    state[0].now = ts
-    note(state, out, CANCEL, 0, 0, 0, 0, 0, order_id, 0, 0, 0, 0, 0, 0)
-    for k in range(state[0].n_orders):
-        if orders[k].order_id == order_id:
-            j = orders[k].instrument
-            book.cancel_row(state, inst, orders, ledger, out, k, REQUESTED)
-            book.end_protection(state, inst, orders, ledger, out, j)
-            return True
-    note(state, out, REJECTED, UNKNOWN_ORDER, 0, 0, 0, 0, order_id, 0, 0, 0, 0, 0, 0)
-    return False
-
-
-@compiled
-def deposit(state: Any, ledger: Any, out: Any, ts: int, asset: int, amount: int) -> None:
-    """Credit `amount` units of play money."""
-    state[0].now = ts
-    note(state, out, DEPOSITED, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, asset, amount)
-    post(state, ledger, out, asset, CAPITAL, FREE, amount, 0, 0)
-
-
-@compiled
-def bar_entry(state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, bars: Any, i: int) -> None:
-    """`matching.on_bar`, callable from Python without compiling it anew in each process."""
-    matching.on_bar(state, inst, orders, ledger, out, j, bars, i)
-
-
-@compiled
-def trade_entry(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, price: int
-) -> None:
-    """`matching.on_trade`, callable from Python without compiling it anew in each process."""
-    matching.on_trade(state, inst, orders, ledger, out, j, ts, price)
-
-
-@compiled
-def quote_entry(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, j: int, ts: int, bid: int, ask: int
-) -> None:
-    """`matching.on_quote`, callable from Python without compiling it anew in each process."""
-    matching.on_quote(state, inst, orders, ledger, out, j, ts, bid, ask)
+Rows = npt.NDArray[np.int64]
+_PLACE, _CANCEL, _TRADE, _QUOTE = int(Op.PLACE), int(Op.CANCEL), int(Op.TRADE), int(Op.QUOTE)
+_REQUEST = struct.Struct("<" + "".join({2: "h", 4: "i", 8: "q"}[order_t[n].itemsize] for n in order_t.names or ()))
+"""An `order_t` record as `struct` packs it; faster than assigning its fields one by one."""
 
 
 class Engine:
     """One account over a list of instruments: the kernel's arrays and the calls that move them.
 
-    `arrays` are (state, instruments, orders, ledger, events), as every compiled function takes them; `balances`
-    are opening amounts per asset and are posted as deposits at `ts`. Everything that happens is written to the
-    event buffer; `drain` takes it out. UsageError and InstrumentError for what cannot be represented.
+    `arrays` is the `Desk` of arrays that every compiled function takes; `balances` are opening amounts per asset and are posted
+    as deposits at `ts`. Everything that happens is written to the event buffer; `drain` takes it out. `levels` is how many levels
+    a side of a book can hold; `live_book` says that the book follows every change. UsageError and InstrumentError for what cannot be
+    represented.
 
     >>> btc = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.00001")
     >>> engine = Engine([btc], Broker(), {"USDT": 1000})
@@ -144,61 +71,45 @@ class Engine:
         ts: int = 0,
         order_capacity: int = 64,
         buffer: int = 16_384,
+        levels: int = 1,
+        live_book: bool = False,
     ) -> None:
         if not instruments:
             raise UsageError("an engine needs at least one instrument")
         self.instruments = tuple(instruments)
         self.broker = broker
-        self.assets = tuple(dict.fromkeys(a for m in self.instruments for a in (m.base, m.quote)))
-        self.scales = self._scales()
-        if buffer < 2 * step.RECORDS_PER_ORDER * (order_capacity + MAX_PROPOSALS):
-            raise UsageError(f"a buffer of {buffer} events is too small for {order_capacity} orders")
+        self.scales = assets_of(self.instruments)
+        self.assets = tuple(self.scales)
+        wallets = 2 if any(m.derivative for m in self.instruments) else 1
+        self._room = step.RECORDS_PER_ORDER * (order_capacity + 1 + MAX_PROPOSALS) + step.RECORDS_PER_LEVEL * levels
         self.state = np.zeros(1, state_t)
         self.inst = np.zeros(len(self.instruments), instrument_t)
-        self.orders = np.zeros(order_capacity, order_t)
-        self.ledger = np.zeros((len(self.assets), N_ACCOUNTS), np.int64)
-        self.out = np.zeros(buffer, event_t)
-        see = as_kernel_sees
-        self._arrays = (see(self.state), see(self.inst), see(self.orders), see(self.ledger), see(self.out))
+        self.orders = np.zeros(order_capacity + 1, order_t)
+        self.ask = np.zeros(1, order_t)
+        self.ledger = np.zeros((wallets * len(self.assets), N_ACCOUNTS), np.int64)
+        self.depth = np.zeros((len(self.instruments), 2, levels), level_t)
+        self.out = np.zeros(max(buffer, 2 * self._room), event_t)
+        self.code = np.zeros(1, np.int64)
+        kept = (self.state, self.inst, self.orders, self.ask, self.ledger, self.depth, self.out, self.code)
+        self._arrays = Desk(*map(as_kernel_sees, kept))
+        self.code[0] = door.address()
+        self._act = door.face(self._arrays)
         self._index = {m.symbol: j for j, m in enumerate(self.instruments)}
-        self._load(timeframe_ms)
+        load_state(self.state[0], broker, self.instruments, self.scales, timeframe_ms)
+        self.state["live_book"] = live_book
+        for record, m in zip(self.inst, self.instruments, strict=True):
+            load_instrument(record, m, broker, self.instruments, self.scales)
         for asset, amount in (balances or {}).items():
             self.deposit(ts, asset, amount)
 
-    def _scales(self) -> dict[str, int]:
-        scales: dict[str, int] = {}
-        for m in self.instruments:
-            for asset, scale in ((m.base, m.amount_scale), (m.quote, m.quote_scale)):
-                if scales.setdefault(asset, scale) != scale:
-                    raise InstrumentError(
-                        f"{m.symbol} counts {asset} with {scale} decimals, another instrument with {scales[asset]}; use one scale per asset"
-                    )
-        return scales
-
-    def _load(self, timeframe_ms: int) -> None:
-        broker, s = self.broker, self.state[0]
-        s["next_order_id"] = 1
-        s["timeframe_ms"] = timeframe_ms
-        s["fill_on_close"] = FILLS.index(broker.fill)
-        s["path"] = PATHS.index(broker.path)
-        s["slippage"] = rate_units(broker.slippage_bps / 10_000)
-        if broker.amount is not None:
-            s["fixed_amount"] = self.instruments[0].amount_units(broker.amount)
-        for record, m in zip(self.inst, self.instruments, strict=True):
-            record["base"], record["quote"] = self.assets.index(m.base), self.assets.index(m.quote)
-            record["divisor"] = m.money_divisor
-            for name in ("tick", "lot", "min_amount", "max_amount", "min_notional"):
-                record[name] = getattr(m, name)
-            record["fee_maker"], record["fee_taker"] = (
-                rate_units(broker.fee_maker),
-                rate_units(broker.fee_taker),
-            )
-            record["price_one"], record["amount_one"] = 10.0**m.price_scale, 10.0**m.amount_scale
-            record["money_one"] = 10.0**m.quote_scale
+    @property
+    def act(self) -> Any:
+        """The kernel's one function for this account: `act(op, j, ts, a, b, c, e, rows, ctx)`, see `door.act`."""
+        return self._act
 
     @property
-    def arrays(self) -> Arrays:
-        """State, instruments, orders, ledger and event buffer, as the compiled functions take them."""
+    def arrays(self) -> Desk:
+        """The arrays of the account, as the compiled functions take them."""
         return self._arrays
 
     def index_of(self, symbol: str) -> int:
@@ -208,68 +119,144 @@ class Engine:
         except KeyError:
             raise InstrumentError(f"{symbol} is not on this venue") from None
 
-    def deposit(self, ts: int, asset: str, amount: Number) -> None:
-        """Credit play money to the free balance of `asset`."""
+    # -- money ---------------------------------------------------------------------------------------------
+
+    def row_of(self, asset: str, wallet: Wallet | None = None) -> int:
+        """The ledger row of an asset in a wallet; UsageError for one that is not kept here.
+
+        Without a wallet it is the spot wallet, or the swap wallet where nothing but contracts is traded.
+        """
         if asset not in self.scales:
             raise UsageError(f"no instrument here trades {asset}; choose from {', '.join(self.assets[:8])}")
+        if wallet is None:
+            wallet = Wallet.SWAP if all(m.derivative for m in self.instruments) else Wallet.SPOT
+        row = int(wallet) * len(self.assets) + self.assets.index(asset)
+        if row >= len(self.ledger):
+            raise UsageError("no contracts are traded here, so there is no swap wallet")
+        return row
+
+    def _money(self, asset: str, amount: Number, row: int) -> int:
         units = to_units(amount, self.scales[asset], what=f"{asset} balance")
         if units < 0:
             raise OrderError(f"a balance of {amount} {asset} is negative")
-        if sum(self.balance(asset)) + units >= MAX_UNITS:
+        if int(self.ledger[row, : len(OWN)].sum()) + units >= MAX_UNITS:
             raise OrderError(f"{amount} more {asset} would not fit the account's integers")
-        deposit(self.arrays[0], self.ledger, self.arrays[4], ts, self.assets.index(asset), units)
+        return units
+
+    def deposit(self, ts: int, asset: str, amount: Number, wallet: Wallet | None = None) -> None:
+        """Credit play money to the free balance of `asset`."""
+        row = self.row_of(asset, wallet)
+        self._act(Op.MOVE_MONEY, 0, ts, -1, row, self._money(asset, amount, row))
+
+    def withdraw(self, ts: int, asset: str, amount: Number, wallet: Wallet | None = None) -> Reason:
+        """Take play money out of the free balance of `asset`; the reason of a refusal, or NONE."""
+        row = self.row_of(asset, wallet)
+        units = to_units(amount, self.scales[asset], what=f"{asset} amount")
+        return Reason(self._act(Op.MOVE_MONEY, 0, ts, row, -1, units))
+
+    def transfer(self, ts: int, asset: str, amount: Number, source: Wallet, target: Wallet) -> Reason:
+        """Move free balance of `asset` from one wallet to another; the reason of a refusal, or NONE."""
+        rows = self.row_of(asset, source), self.row_of(asset, target)
+        units = to_units(amount, self.scales[asset], what=f"{asset} amount")
+        if units <= 0 or source == target:
+            raise OrderError(f"a transfer of {amount} {asset} must be above zero, between two wallets")
+        return Reason(self._act(Op.MOVE_MONEY, 0, ts, *rows, units))
+
+    def configure(self, ts: int, setting: Setting, j: int = 0, value: int = 0, slot: int = 0) -> Reason:
+        """Change the leverage, the margin mode, the position mode or an isolated margin; a refusal's reason, or NONE."""
+        return Reason(self._act(Op.CONFIGURE, j, ts, int(setting), slot, int(value)))
+
+    # -- orders --------------------------------------------------------------------------------------------
 
     def submit(
         self, ts: int, j: int, side: int, ord_type: int, qty: int, *, price: int = 0, stop_px: int = 0, trail: int = 0,
-        trail_rate: int = 0, reduce_only: bool = False, close_position: bool = False, link_id: int = 0,
+        trail_rate: int = 0, activation_px: int = 0, limit_offset: int = 0, time_in_force: int = TimeInForce.GTC, expire_ts: int = 0,
+        post_only: bool = False, reduce_only: bool = False, close_position: bool = False, hidden: bool = False, display_qty: int = 0,
+        trigger_by: int = TriggerBy.LAST, self_trade: int = SelfTrade.NONE, position_side: int = 0, link_id: int = 0, parent_id: int = 0,
+        arrive_ts: int = 0,
     ) -> int:  # fmt: skip
         """Send an order at `ts`; it is accepted or rejected in the events, and fills with later market data only.
 
-        `qty` in amount units, prices in price units, `trail_rate` in hundred-millionths. Returns the order's id.
+        `qty` in amount units, prices in price units, `trail_rate` in hundred-millionths; see `orders.order_t`. Returns the
+        order's id.
         """
-        flags = (OrdFlag.REDUCE_ONLY if reduce_only or close_position else 0) | (
-            OrdFlag.CLOSE_POSITION if close_position else 0
-        )
-        return int(
-            place(
-                *self.arrays,
-                ts,
-                j,
-                int(side),
-                int(ord_type),
-                int(flags),
-                qty,
-                price,
-                stop_px,
-                trail,
-                trail_rate,
-                link_id,
-            )
+        flags = (
+            (OrdFlag.REDUCE_ONLY if reduce_only or close_position else 0) | (OrdFlag.CLOSE_POSITION if close_position else 0)
+            | (OrdFlag.POST_ONLY if post_only else 0) | (OrdFlag.HIDDEN if hidden else 0)
+        )  # fmt: skip
+        _REQUEST.pack_into(
+            self.ask.data.cast("B"), 0,
+            0, 0, j, side, ord_type, 0, 0, 0, trigger_by, time_in_force, position_side, self_trade, flags, link_id, parent_id,
+            qty, 0, price, stop_px, trail, trail_rate, activation_px, limit_offset, 0, 0, display_qty, 0, -1, 0, arrive_ts, expire_ts, 0, 0,
+        )  # fmt: skip
+        return int(self._act(_PLACE, 0, ts))
+
+    def amend(
+        self, ts: int, order_id: int, *, qty: int = -1, price: int = -1, stop_px: int = -1, trail: int = -1, trail_rate: int = -1
+    ) -> Reason:
+        """Change an open order; what is left out stays. The reason of a refusal, or NONE."""
+        return Reason(
+            self._act(Op.AMEND, 0, ts, order_id, rows=np.array([[qty, price, stop_px, trail, trail_rate, 0]], np.int64))
         )
 
     def cancel(self, ts: int, order_id: int) -> bool:
         """Cancel an open order; False, and a REJECTED event, when there is none with this id."""
-        return bool(cancel(*self.arrays, ts, order_id))
+        return bool(self._act(_CANCEL, 0, ts, order_id))
 
-    def on_bar(self, j: int, row: npt.NDArray[np.int64]) -> None:
+    # -- market data ---------------------------------------------------------------------------------------
+
+    def on_bar(self, j: int, row: Rows) -> None:
         """Let one complete bar (a row of `Bars.rows`) meet the orders of instrument `j`."""
-        bar_entry(*self.arrays, j, np.ascontiguousarray(row).reshape(1, 6), 0)
+        self._act(Op.BAR, j, 0, rows=np.array(row, np.int64).reshape(1, 6))
 
-    def on_trade(self, j: int, ts: int, price: int) -> None:
-        """Let one trade meet the orders of instrument `j`."""
-        trade_entry(*self.arrays, j, ts, price)
+    def on_trade(self, j: int, ts: int, price: int, qty: int = MAX_UNITS, side: int = 0) -> None:
+        """Let one trade (side of the taker, 0: unknown) meet the orders of instrument `j`."""
+        self._act(_TRADE, j, ts, price, qty, side)
 
-    def on_quote(self, j: int, ts: int, bid: int, ask: int) -> None:
-        """Let the best bid and ask meet the market and limit orders of instrument `j`."""
-        quote_entry(*self.arrays, j, ts, bid, ask)
+    def on_quote(self, j: int, ts: int, bid: int, ask: int, bid_qty: int = 0, ask_qty: int = 0) -> None:
+        """Let the best bid and ask meet the orders of instrument `j`; a quantity of 0 bounds nothing."""
+        self._act(_QUOTE, j, ts, bid, ask, bid_qty, ask_qty)
+
+    def on_book(self, j: int, ts: int, bids: Rows, asks: Rows) -> None:
+        """Let a whole book, int64 (n, 2) of price and quantity with the best first, meet the orders of instrument `j`."""
+        rows = np.empty((len(bids) + len(asks), 3), np.int64)
+        rows[: len(bids), 0], rows[len(bids) :, 0] = 1, -1
+        rows[: len(bids), 1:], rows[len(bids) :, 1:] = bids, asks
+        self._act(Op.BOOK, j, ts, rows=rows)
+
+    def on_levels(self, j: int, ts: int, rows: Rows) -> None:
+        """Let changes of levels, int64 (n, 3) of side (1 bids, -1 asks), price and quantity (0: gone), meet the orders."""
+        self._act(Op.LEVELS, j, ts, rows=np.array(rows, np.int64, order="C"))
+
+    def on_mark(self, j: int, ts: int, price: int) -> None:
+        """A new mark price of instrument `j`."""
+        self._act(Op.MARK, j, ts, price)
+
+    def on_funding(self, j: int, ts: int, rate: int, price: int) -> None:
+        """Funding of instrument `j`: `rate` in hundred-millionths of the positions' value at the mark `price`."""
+        self._act(Op.FUNDING, j, ts, rate, price)
+
+    def on_time(self, ts: int) -> None:
+        """Nothing but time has passed: orders arrive and expire."""
+        self._act(Op.CLOCK, 0, ts)
+
+    def book(self, j: int, side: int) -> npt.NDArray[np.void]:
+        """The levels of a side (1 bids, -1 asks) of instrument `j`, the best first, of dtype `level_t`."""
+        at = 0 if side > 0 else 1
+        n = int(self.inst["n_levels"][j, at])
+        return self.depth[j, at, :n][::-1].copy()
 
     def close_out(self, j: int = 0) -> None:
-        """Cancel everything open on instrument `j` and sell its position at the latest price."""
-        step.close_out(*self.arrays, j)
+        """Cancel everything open on instrument `j` and close its positions at the latest price."""
+        self._act(Op.CLOSE_OUT, j)
+
+    # -- what came of it -----------------------------------------------------------------------------------
 
     def drain(self) -> npt.NDArray[np.void]:
         """Take the events out of the buffer: a copy, in order, of dtype `event_t`."""
         n = int(self.state["n_out"][0])
+        if n >= len(self.out) - 1:
+            raise RuntimeError(f"the event buffer of {len(self.out)} overflowed: events were lost, the account cannot go on")
         events = self.out[:n].copy()
         self.state["n_out"] = 0
         return events
@@ -277,28 +264,43 @@ class Engine:
     @property
     def has_room(self) -> bool:
         """Whether the buffer can take whatever comes next; if not, drain it first."""
-        s = self.state[0]
-        return bool(len(self.out) - s["n_out"] > step.RECORDS_PER_ORDER * (s["n_orders"] + MAX_PROPOSALS))
+        return bool(len(self.out) - self.state["n_out"][0] > self._room)
 
     def open_orders(self) -> npt.NDArray[np.void]:
         """A copy of the open orders, oldest first, of dtype `order_t`."""
         return self.orders[: int(self.state["n_orders"][0])].copy()
 
-    def balance(self, asset: str) -> tuple[int, int]:
-        """Free and held units of `asset`."""
-        row = self.ledger[self.assets.index(asset)]
-        return int(row[Account.FREE]), int(row[Account.HELD])
+    def balance(self, asset: str, wallet: Wallet | None = None) -> tuple[int, int]:
+        """Free units of `asset`, and those that stand behind orders and positions."""
+        row = self.ledger[self.row_of(asset, wallet)]
+        return int(row[Account.FREE]), int(row[Account.HELD] + row[Account.MARGIN])
 
-    def balance_decimal(self, asset: str) -> tuple[Decimal, Decimal]:
-        """Free and held amounts of `asset`, exact."""
-        free, held = self.balance(asset)
-        return Decimal(free).scaleb(-self.scales[asset]), Decimal(held).scaleb(-self.scales[asset])
+    def balance_decimal(self, asset: str, wallet: Wallet | None = None) -> tuple[Decimal, Decimal]:
+        """Free and used amounts of `asset`, exact."""
+        free, used = self.balance(asset, wallet)
+        return Decimal(free).scaleb(-self.scales[asset]), Decimal(used).scaleb(-self.scales[asset])
+
+    def position(self, j: int = 0, slot: int = 0) -> int:
+        """The position of instrument `j` in amount units, below zero when short; of a coin its balance."""
+        m = self.instruments[j]
+        return int(self.inst["position"][j, slot]) if m.derivative else sum(self.balance(m.base))
 
     def equity(self, j: int = 0) -> int:
-        """Quote balance of instrument `j` plus its position at the latest price, in money units."""
-        m = self.instruments[j]
-        base, quote = (sum(self.balance(a)) for a in (m.base, m.quote))
-        return quote + base * int(self.inst["last"][j]) // m.money_divisor
+        """What the wallet of instrument `j` is worth at its last price: balance and position, in money units."""
+        m, r = self.instruments[j], self.inst[j]
+        row = self.ledger[int(r["settle"])]
+        total, last = int(row[: len(OWN)].sum()), int(r["last"])
+        if not m.derivative:
+            return total + sum(self.balance(m.base)) * last // m.money_divisor
+        for slot in range(2):
+            held, cost = int(r["position"][slot]), int(r["cost"][slot])
+            if held:
+                inverse = m.kind == 2
+                value = abs(held) * m.money_divisor, last
+                worth = value if inverse else (abs(held) * last, m.money_divisor)
+                rises = (held > 0) != inverse
+                total += worth[0] // worth[1] - cost if rises else cost + (-worth[0] // worth[1])
+        return total
 
     def header(self) -> dict[str, Any]:
         """What the journal's header says about this engine."""
@@ -307,7 +309,7 @@ class Engine:
     @cached_property
     def _layout(self) -> bytes:
         described = repr(
-            (state_t, instrument_t, order_t, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS)
+            (state_t, instrument_t, order_t, level_t, self.depth.shape, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS)
         )
         return hashlib.sha256(described.encode()).digest()[:8]
 
@@ -316,15 +318,14 @@ class Engine:
         n = int(self.state["n_orders"][0])
         state = self.state.copy()
         state["n_out"] = 0
-        return b"".join(
-            (
-                self._layout,
-                state.tobytes(),
-                self.inst.tobytes(),
-                self.ledger.tobytes(),
-                self.orders[:n].tobytes(),
-            )
-        )
+        kept = (state, self.inst, self.ledger, self._levels(), self.orders[:n])
+        return b"".join((self._layout, *(array.tobytes() for array in kept)))
+
+    def _levels(self) -> npt.NDArray[np.void]:
+        """The levels of all books that are filled, one after the other."""
+        filled = np.arange(self.depth.shape[2]) < self.inst["n_levels"][:, :, None]
+        kept: npt.NDArray[np.void] = self.depth[filled]
+        return kept
 
     def restore(self, snapshot: bytes) -> None:
         """Go back to a snapshot of an engine with the same instruments; UsageError for any other."""
@@ -336,8 +337,11 @@ class Engine:
         for array in (self.state, self.inst, self.ledger):
             array[...] = np.frombuffer(snapshot, array.dtype, array.size, at).reshape(array.shape)
             at += array.nbytes
+        filled = np.arange(self.depth.shape[2]) < self.inst["n_levels"][:, :, None]
+        self.depth[filled] = np.frombuffer(snapshot, level_t, int(filled.sum()), at)
+        at += int(filled.sum()) * level_t.itemsize
         n = int(self.state["n_orders"][0])
         self.orders[:n] = np.frombuffer(snapshot, order_t, n, at)
 
 
-__all__ = ["Arrays", "Engine", "OrdType", "Side"]
+__all__ = ["Engine", "EventKind", "OrdType", "Side"]

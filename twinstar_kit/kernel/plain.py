@@ -17,7 +17,7 @@ class Row:
 
     __slots__ = ("_array", "_at")
 
-    def __init__(self, array: Any, at: int) -> None:
+    def __init__(self, array: Any, at: Any) -> None:
         object.__setattr__(self, "_array", array)
         object.__setattr__(self, "_at", at)
 
@@ -38,10 +38,10 @@ class Rows:
         self.array = array
         self.shape = array.shape
 
-    def __getitem__(self, at: int) -> Row:
+    def __getitem__(self, at: Any) -> Row:
         return Row(self.array, at)
 
-    def __setitem__(self, at: int, row: Row) -> None:
+    def __setitem__(self, at: Any, row: Row) -> None:
         self.array[at] = row._array[row._at]
 
 

@@ -32,17 +32,28 @@ event_t = np.dtype(
         ("cum_qty", "<i8"),
         ("leaves_qty", "<i8"),
         ("amount", "<i8"),
+        ("ref_px", "<i8"),
+        ("ref_qty", "<i8"),
     ]
 )
-"""One event, 112 bytes, little-endian. Fields that a kind does not use are zero.
+"""One event, 128 bytes, little-endian. Fields that a kind does not use are zero.
 
-`kind`, `reason`, `side`, `ord_type` and `flags` are the enums of `orders`; `instrument` and `asset` index the
-engine's tables; prices are price units, quantities amount units. On POSTED records `amount` money units of
-`asset` went from account `debit` to account `credit` (see `ledger.Account`). On FILLED records `amount` is the
-fee, in quote units, and `flags` is 1 for a maker. On PROPOSED and PLACE records of a trailing stop `price` is the
-distance and `amount` the distance as a rate; a PROPOSED record with side 0 withdraws all orders. `ts_event` is UTC milliseconds of the venue."""
+`kind`, `reason`, `side`, `ord_type` and `flags` are the enums of `orders`; `instrument` indexes the engine's table, `asset` is a
+row of the ledger (see `ledger.Wallet`). `price` ... `leaves_qty` are price units and amount units. `ts_event` is the venue's time.
 
-KERNEL_VERSION = 1
+- POSTED: `amount` units of row `asset` went from account `debit` to account `credit` (see `ledger.Account`).
+- FILLED: `amount` is the fee in units of row `asset`, `flags` holds `FillFlag`s; `reason` says what was met, `ref_px` the market's price
+  before slippage, `ref_qty` the quantity that was there (0: not bounded).
+- PLACE and PROPOSED: `order_qty`, `price`, `stop_px` as asked; of a trailing stop `price` is the distance and `amount` the distance as a
+  rate. A PROPOSED record with side 0 withdraws all orders.
+- TERMS: `flags` is time in force + 8 * trigger + 32 * self trade + 128 * (position side + 1), `price` the limit offset,
+  `stop_px` the activation, `order_qty` the displayed quantity, `amount` the expiry, `link_id` the parent.
+- FUNDED: `amount` is what was received (paid: below zero) in units of row `asset`, `last_px` the mark, `ref_px` the rate in 1e-8.
+- LIQUIDATED: `last_px` is the mark, `last_qty` the position, `amount` the collateral, `ref_px` the maintenance margin.
+- CONFIGURE: `flags` is a `Setting`, `amount` its value."""
+
+
+KERNEL_VERSION = 2
 """Raised whenever the same inputs would give other records."""
 
 

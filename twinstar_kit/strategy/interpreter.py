@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.door import face
+from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.plain import Rows, as_kernel_sees
-from twinstar_kit.kernel.step import has_room, market_step_entry, order_step_entry
+from twinstar_kit.kernel.step import has_room
 from twinstar_kit.strategy.base import Strategy
 from twinstar_kit.strategy.component import BAR_FIELDS
 from twinstar_kit.strategy.context import READABLE, InterpretedContext
 from twinstar_kit.strategy.failure import failed
 
 _READ = [*BAR_FIELDS, *READABLE]
-_has_room: Callable[[Any, Any], bool] = getattr(has_room, "py_func", has_room)
+_MARKET_STEP, _ORDER_STEP = int(Op.MARKET_STEP), int(Op.ORDER_STEP)
+_has_room: Callable[[Any], bool] = getattr(has_room, "py_func", has_room)
 assert list(context_t.names or ())[: len(_READ)] == _READ, (
     "the context's record begins with what a strategy reads"
 )
@@ -35,18 +38,18 @@ class Interpreter:
     def run(self, rows: Any, i0: int, i1: int, ctx: Any, arrays: Any, equity: Any) -> int:
         """See `Runner.run`."""
         record = as_kernel_sees(ctx)
-        state, inst, orders, ledger, out = arrays
-        level = state if isinstance(state, Rows) else Rows(state)
+        act = face(arrays)
+        level = arrays if isinstance(arrays.state, Rows) else arrays._replace(state=Rows(arrays.state))
         for i in range(i0, i1):
-            if not _has_room(level, out):
+            if not _has_room(level):
                 return i
-            market_step_entry(rows, i, record, state, inst, orders, ledger, out)
+            act(_MARKET_STEP, 0, i, rows=rows, ctx=record)
             try:
                 self._on_bar(ctx)
             except Exception as error:
                 raise failed(self._strategy, int(ctx["index"][0]), error) from error
             self._publish(ctx)
-            equity[i] = order_step_entry(record, state, inst, orders, ledger, out)
+            equity[i] = act(_ORDER_STEP, 0, i, rows=rows, ctx=record)
         return i1
 
     def repeat(self, ctx: Any, original: Exception) -> None:

@@ -12,6 +12,10 @@ import numpy.typing as npt
 
 from twinstar_kit.kernel.context import context_t
 from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.kernel.ledger import N_ACCOUNTS
+from twinstar_kit.kernel.orders import order_t
+from twinstar_kit.kernel.records import event_t
+from twinstar_kit.kernel.tables import Desk, instrument_t, level_t, state_t
 from twinstar_kit.strategy.base import Strategy
 from twinstar_kit.strategy.compiler.build import Announce, build
 from twinstar_kit.strategy.errors import NotCompilable, StrategyError
@@ -20,8 +24,8 @@ from twinstar_kit.strategy.interpreter import Interpreter
 from twinstar_kit.strategy.layout import Packer
 
 Mode = Literal["auto", "compiled", "interpreted"]
-Arrays = tuple[Any, Any, Any, Any, Any]
-"""State, instruments, orders, ledger, events, as `kernel.engine.Engine.arrays` gives them."""
+Arrays = Desk
+"""The account's arrays, as `kernel.engine.Engine.arrays` gives them."""
 
 _INT64 = np.dtype(np.int64)
 
@@ -102,7 +106,8 @@ class CompiledRunner(Runner):
         self._run = built.run
         self._buffer = self._packer.pack()
         self._before = self._buffer.copy()
-        self._known: tuple[int, ...] = ()
+        self._context: Any = None
+        self._arrays: Any = None
         self._rows: Any = None
 
     @property
@@ -115,18 +120,9 @@ class CompiledRunner(Runner):
         self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], arrays: Arrays, equity: npt.NDArray[np.int64]
     ) -> int:  # fmt: skip
         """See `Runner.run`."""
-        if (
-            id(ctx),
-            id(arrays[0]),
-            id(arrays[1]),
-            id(arrays[2]),
-            id(arrays[3]),
-            id(arrays[4]),
-        ) != self._known:
+        if ctx is not self._context or arrays is not self._arrays:
             _check_arrays(ctx, arrays)
-            # held, so that no other array can take their ids
-            self._held = (ctx, *arrays)
-            self._known = tuple(map(id, self._held))
+            self._context, self._arrays = ctx, arrays
             self._index = ctx["index"]
         if rows is not self._rows:
             _check_rows(rows)
@@ -157,14 +153,15 @@ class CompiledRunner(Runner):
             raise failed(self._strategy, int(ctx["index"][0]), error) from error
 
     def _chunk(self, rows: Any, i0: int, i1: int, ctx: Any, arrays: Arrays, equity: Any) -> int:
-        kept = [array.copy() for array in (self._buffer, ctx, *arrays[:4])]
+        changing = (self._buffer, ctx, arrays.state, arrays.inst, arrays.orders, arrays.ledger, arrays.depth)
+        kept = [array.copy() for array in changing]
         first = int(ctx["index"][0])
         try:
             return self._run(rows, i0, i1, self._buffer, ctx, *arrays, equity)
         except Exception:  # noqa: BLE001 - whatever the strategy raised is raised again, with its line
             # compiled code knows no line: go back, run up to the bar that failed, and repeat that one step by step
             bad = i0 + int(ctx["index"][0]) - first - 1
-            for array, copy in zip((self._buffer, ctx, *arrays[:4]), kept, strict=True):
+            for array, copy in zip(changing, kept, strict=True):
                 array[...] = copy
             if bad > i0:
                 self._run(rows, i0, bad, self._buffer, ctx, *arrays, equity)
@@ -226,27 +223,14 @@ def _check_span(rows: Any, i0: int, i1: int, equity: Any) -> None:
 
 
 def _check_arrays(ctx: Any, arrays: Arrays) -> None:
-    from twinstar_kit.kernel.ledger import N_ACCOUNTS
-    from twinstar_kit.kernel.orders import order_t
-    from twinstar_kit.kernel.records import event_t
-    from twinstar_kit.kernel.tables import instrument_t, state_t
-
-    plain: list[Any] = [getattr(a, "array", a) for a in arrays]
-    state, inst, orders, ledger, out = plain
-    wanted: tuple[tuple[Any, Any, str], ...] = (
-        (ctx, context_t, "ctx"),
-        (state, state_t, "state"),
-        (inst, instrument_t, "inst"),
-        (orders, order_t, "orders"),
-        (out, event_t, "out"),
-    )
-    for array, dtype, name in wanted:
-        if array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous or not len(array):
+    if not isinstance(arrays, Desk):
+        raise UsageError(f"the arrays of an account come as a Desk, as Engine.arrays is, not {type(arrays).__name__}")
+    plain: list[Any] = [getattr(array, "array", array) for array in arrays]
+    wanted: list[tuple[Any, Any, int]] = [(ctx, context_t, 1)]
+    dtypes = (state_t, instrument_t, order_t, order_t, _INT64, level_t, event_t, _INT64)
+    wanted += zip(plain, dtypes, (1, 1, 1, 1, 2, 3, 1, 1), strict=True)
+    for (array, dtype, dimensions), name in zip(wanted, ("ctx", *Desk._fields), strict=True):
+        if array.dtype != dtype or array.ndim != dimensions or not array.flags.c_contiguous or not array.size:
             raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")
-    if (
-        ledger.dtype != np.int64
-        or ledger.ndim != 2
-        or ledger.shape[1] != N_ACCOUNTS
-        or not ledger.flags.c_contiguous
-    ):
-        raise UsageError(f"ledger must be int64 of shape (assets, {N_ACCOUNTS})")
+    if plain[4].shape[1] != N_ACCOUNTS:
+        raise UsageError(f"ledger must be int64 of shape (rows, {N_ACCOUNTS})")

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core import types
 from numba.core.errors import NumbaError
 
 from twinstar_kit.kernel.context import context_t
-from twinstar_kit.kernel.orders import order_t
-from twinstar_kit.kernel.records import event_t
-from twinstar_kit.kernel.tables import instrument_t, state_t
+from twinstar_kit.kernel.gate import array_of, desk_types
 from twinstar_kit.strategy.compiler import modules
 from twinstar_kit.strategy.compiler.analysis import analyse
 from twinstar_kit.strategy.compiler.generate import Generated, generate
@@ -98,15 +97,10 @@ def _compile_anew(run: Any) -> bool:
 def _signature() -> Any:
     """The types of `run`'s arguments, given outright so that nothing is ever compiled twice."""
 
-    def record(dtype: Any) -> Any:
-        return types.Array(numba.from_dtype(dtype), 1, "C")
-
-    words = types.Array(types.int64, 1, "C")
-    bars, ledger = types.Array(types.int64, 2, "C", readonly=True), types.Array(types.int64, 2, "C")
+    words = array_of(np.int64)
     return types.int64(
-        bars, types.int64, types.int64, words, record(context_t), record(state_t), record(instrument_t), record(order_t),
-        ledger, record(event_t), words,
-    )  # fmt: skip
+        array_of(np.int64, 2, readonly=True), types.int64, types.int64, words, array_of(context_t), *desk_types(), words
+    )
 
 
 def _explained(error: NumbaError, generated: Generated, name: str) -> Exception:

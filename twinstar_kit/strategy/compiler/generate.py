@@ -40,6 +40,7 @@ from numba import njit
 
 from twinstar_kit.jit import borrowed
 from twinstar_kit.kernel.step import has_room, market_step, order_step
+from twinstar_kit.kernel.tables import Desk
 from twinstar_kit.strategy.compiler import exact as ts_exact
 from twinstar_kit.strategy.compiler import pointers as ts_pointers
 from twinstar_kit.strategy.compiler.modules import compiled
@@ -56,19 +57,22 @@ def ts_feed(me, ctx):
 
 
 @compiled
-def run(bars, first, last, buffer, ctx, state, inst, orders, ledger, out, equity):
+def run(bars, first, last, buffer, ctx, state, inst, orders, ask, ledger, depth, out, code, equity):
     # the caller holds the arrays for as long as this runs
     bars, ctx, equity = borrowed(bars), borrowed(ctx), borrowed(equity)
-    state, inst, orders, ledger, out = borrowed(state), borrowed(inst), borrowed(orders), borrowed(ledger), borrowed(out)
+    desk = Desk(
+        borrowed(state), borrowed(inst), borrowed(orders), borrowed(ask), borrowed(ledger), borrowed(depth), borrowed(out),
+        borrowed(code),
+    )
     me = ts_strategy_at(buffer)
     seen = ts_context_at(ctx)
     for i in range(first, last):
-        if not has_room(state, out):
+        if not has_room(desk):
             return i
-        market_step(bars, i, ctx, state, inst, orders, ledger, out)
+        market_step(desk, bars, i, ctx)
         ts_feed(me, seen)
         me.on_bar(seen)
-        equity[i] = order_step(ctx, state, inst, orders, ledger, out)
+        equity[i] = order_step(desk, bars, i, ctx)
     return last
 """
 

@@ -1,0 +1,104 @@
+"""The way from small compiled functions to the whole kernel: one compiled function, called through its address.
+
+numba copies what a function calls into it and lets LLVM optimise both together. The kernel's rare work is large; each strategy that
+contained it would take long to compile. So it is compiled once (`door.act`), and strategies call it where it lies in memory.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from twinstar_kit.jit import inlined
+from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.orders import order_t
+from twinstar_kit.kernel.records import event_t
+from twinstar_kit.kernel.tables import instrument_t, level_t, state_t
+
+INT = types.int64
+SCALARS = 7
+
+
+class Op(IntEnum):
+    """What `door.act` can be asked for; the meaning of its numbers stands there."""
+
+    PLACE = 0
+    AMEND = 1
+    CANCEL = 2
+    MOVE_MONEY = 3
+    CONFIGURE = 4
+    CLOSE_OUT = 5
+    BAR = 6
+    TRADE = 7
+    QUOTE = 8
+    BOOK = 9
+    LEVELS = 10
+    MARK = 11
+    FUNDING = 12
+    CLOCK = 13
+    MARKET_STEP = 20
+    ORDER_STEP = 21
+    WALK = 22
+    IS_SAFE = 23
+    PROPOSALS = 24
+    SHOW = 25
+
+
+@intrinsic
+def _call_act(typingctx: Any, d: Any, op: Any, j: Any, a: Any, rows: Any, ctx: Any) -> Any:
+    arrays = d.types
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        desk, *rest = args
+        parts = [builder.extract_value(desk, i) for i in range(len(arrays))]
+        code = context.make_array(arrays[-1])(context, builder, parts[-1])
+        address = builder.load(code.data)
+        zero = context.get_constant(INT, 0)
+        values = [*parts, rest[0], rest[1], rest[2], zero, zero, zero, zero, rest[3], rest[4]]
+        kinds = [*arrays, *[INT] * SCALARS, rows, ctx]
+        convention = context.call_conv
+        callee_type = convention.get_function_type(INT, kinds)
+        callee = builder.inttoptr(address, callee_type.as_pointer())
+        status, result = convention.call_function(builder, callee, INT, kinds, values)
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return result
+
+    return INT(d, INT, INT, INT, rows, ctx), generate
+
+
+@inlined
+def through(d: Any, op: int, j: int, a: int, rows: Any, ctx: Any) -> int:
+    """Let the kernel do `op` to the desk `d`; see `door.act`."""
+    return _call_act(d, op, j, a, rows, ctx)  # type: ignore[no-any-return, call-arg]
+
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def through(d: Any, op: int, j: int, a: int, rows: Any, ctx: Any) -> int:
+        """The same without numba: a plain call."""
+        from twinstar_kit.kernel.door import act
+
+        return act(*d, op, j, a, 0, 0, 0, 0, rows, ctx)
+
+
+def array_of(dtype: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:
+    """numba's type of a contiguous array of records or numbers."""
+    return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C", readonly=readonly)
+
+
+def desk_types() -> tuple[Any, ...]:
+    """numba's types of the arrays of a `Desk`, in order."""
+    record = [array_of(t) for t in (state_t, instrument_t, order_t, order_t)]
+    return (*record, array_of(np.int64, 2), array_of(level_t, 3), array_of(event_t), array_of(np.int64))
+
+
+def act_types() -> tuple[Any, ...]:
+    """numba's types of the arguments of `door.act`, given outright so that it is compiled once."""
+    return (*desk_types(), *[INT] * SCALARS, array_of(np.int64, 2, readonly=True), array_of(context_t))

@@ -1,0 +1,66 @@
+"""The queue at a price: what stands before a resting order, as trades and cancels take it away; see `models.Queue`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from twinstar_kit.jit import inlined, outlined
+from twinstar_kit.kernel.admission import HIDDEN, LIMIT
+from twinstar_kit.kernel.depth import level_qty
+from twinstar_kit.kernel.models import Queue
+
+NONE, RISK_AVERSE = int(Queue.NONE), int(Queue.RISK_AVERSE)
+LOG, POWER = int(Queue.PROBABILITY_LOG), int(Queue.PROBABILITY_POWER)
+
+
+@outlined
+def join(d: Any, k: int) -> None:
+    """Let the order in row `k` queue behind everything that rests at its price; a hidden one queues for nothing."""
+    o = d.orders[k]
+    if d.state[0].queue_model == NONE or o.works_as != LIMIT or o.flags & HIDDEN:
+        return
+    o.ahead = level_qty(d, o.instrument, 0 if o.side > 0 else 1, o.price)
+    o.traded = 0
+
+
+@inlined
+def weight(d: Any, qty: int) -> float:
+    """f(x) of the probability models: log(1 + x), or x to the power that the broker names."""
+    if d.state[0].queue_model == LOG:
+        return math.log(1.0 + qty)
+    return math.pow(float(qty), d.state[0].queue_power)
+
+
+@outlined
+def on_level(d: Any, j: int, side: int, price: int, before: int, after: int) -> None:
+    """A level went from `before` to `after`: of what left without a trade, part stood before our orders there.
+
+    The fraction before an order is taken to be f(before it) / (f(before it) + f(behind it)), as in the queue models
+    that Rigtorp (2013) describes; the risk-averse model takes all of it to have stood behind.
+    """
+    sign = 1 if side == 0 else -1
+    for k in range(d.state[0].n_orders):
+        o = d.orders[k]
+        if o.instrument != j or o.ahead < 0 or o.price != price or o.side != sign or o.works_as != LIMIT:
+            continue
+        # trades were taken off `ahead` as they came, and are a part of this change
+        gone = before - after - o.traded
+        o.traded = 0
+        if gone > 0 and d.state[0].queue_model != RISK_AVERSE:
+            front = o.ahead
+            back = max(0, before - front)
+            of_front, of_back = weight(d, front), weight(d, back)
+            share = of_front / (of_front + of_back) if of_front + of_back > 0.0 else 1.0
+            o.ahead = max(0, front - int(gone * share))
+        o.ahead = min(o.ahead, after)
+
+
+@outlined
+def on_traded(d: Any, k: int, qty: int) -> int:
+    """A trade of `qty` at the price of the order in row `k`: what of it reaches the order, after what stood before it."""
+    o = d.orders[k]
+    reaches = max(0, qty - o.ahead)
+    o.traded += qty
+    o.ahead = max(0, o.ahead - qty)
+    return reaches
