@@ -118,7 +118,8 @@ class Desk:
         return [EventKind(e["kind"]).name for e in self.events]
 
     def reasons(self) -> list[Reason]:
-        return [Reason(e["reason"]) for e in self.events if e["reason"]]
+        """Why something was refused or ended; why fills happened is not among them."""
+        return [Reason(e["reason"]) for e in self.events if e["reason"] and e["kind"] != EventKind.FILLED]
 
     def open_ids(self) -> list[int]:
         return [int(o["order_id"]) for o in self.engine.open_orders()]

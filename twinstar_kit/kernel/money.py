@@ -7,7 +7,6 @@ from typing import Any
 
 from numba.extending import overload
 
-from twinstar_kit.jit import inlined
 from twinstar_kit.kernel.errors import OrderError
 
 SNAP = 1e-9
@@ -23,7 +22,7 @@ RATE_SCALE = 10**8
 def mul_div(a: int, b: int, divisor: int) -> int:
     """`a * b // divisor` exactly, for non-negative factors, with a product of up to 126 bits.
 
-    Units: any. The quotient must be below 2**62 and the divisor at most 2**50; `fits` tells beforehand.
+    Units: any. The quotient must be below 2**62 and the divisor at most 2**50; `values.value_fits` tells beforehand.
 
     >>> mul_div(9_223_372_036_854_775_807, 10**8, 10**10)
     92233720368547758
@@ -60,16 +59,6 @@ def _mul_div_up_compiled(a: int, b: int, divisor: int) -> Any:
         return guess - (-remainder) // divisor
 
     return ceiling
-
-
-@inlined
-def fits(a: int, b: int, divisor: int) -> bool:
-    """Whether `mul_div(a, b, divisor)` stays inside its bounds.
-
-    >>> fits(10**18, 10**18, 10**8)
-    False
-    """
-    return float(a) * float(b) / float(divisor) < 4.6e18
 
 
 def to_decimal(value: str | float | Decimal) -> Decimal:
