@@ -86,7 +86,7 @@ def finish(child: subprocess.Popen[str]) -> dict[str, Any]:
 def test_a_second_process_reuses_what_the_first_compiled(cache: Path, mine: Path):
     cold = finish(start(cache, mine))
     assert (cold["mode"], cold["cached"]) == ("compiled", False)
-    assert cold["said"] == ["compiling Mine, once, about 5 s"]
+    assert cold["said"] == ["compiling Mine, once, about 3 s"]
     assert cold["fills"] > 100
 
     hot = finish(start(cache, mine))
@@ -109,7 +109,7 @@ def test_a_second_process_reuses_what_the_first_compiled(cache: Path, mine: Path
 
 def test_without_a_listener_the_word_is_logged(cache: Path, mine: Path):
     assert (
-        "twinstar.strategy: compiling Mine, once, about 5 s"
+        "twinstar.strategy: compiling Mine, once, about 3 s"
         in finish(start(cache, mine, announce="None"))["log"]
     )
 

@@ -144,7 +144,7 @@ def test_the_kernel_is_told_nothing_wrong(bars: Bars):
         with pytest.raises(UsageError, match=what):
             runner.run(rows, first, last, ctx, arrays, money)
     with pytest.raises(UsageError, match="must be a contiguous array of the kernel's orders records"):
-        runner.run(bars.rows, 0, 10, ctx, (arrays[0], arrays[1], arrays[0], arrays[3], arrays[4]), equity)
+        runner.run(bars.rows, 0, 10, ctx, arrays._replace(orders=arrays.state), equity)
     with pytest.raises(UsageError, match="make an object of it first"):
         make_runner(Kept)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="must be one of auto, compiled, interpreted"):

@@ -16,6 +16,7 @@ import numpy as np
 from numba.core import types
 from numba.core.errors import NumbaError
 
+from twinstar_kit.kernel import door
 from twinstar_kit.kernel.context import context_t
 from twinstar_kit.kernel.gate import array_of, desk_types
 from twinstar_kit.strategy.compiler import modules
@@ -68,8 +69,9 @@ def _build(cls: type[Component], announce: Announce | None) -> Compiled:
             if not cached:
                 what = cls.__name__ if modules.kernel_is_compiled() else f"the kernel and {cls.__name__}"
                 (announce or log.info)(
-                    f"compiling {what}, once, about {'5' if what == cls.__name__ else '20'} s"
+                    f"compiling {what}, once, about {'3' if what == cls.__name__ else '30'} s"
                 )
+                door.address()
             try:
                 cached = _compile(module.run, name) if cached else _compile_anew(module.run)
             except NumbaError as error:

@@ -82,8 +82,8 @@ def is_compiled(name: str) -> bool:
 
 
 def kernel_is_compiled() -> bool:
-    """Whether the kernel's large functions, which every strategy's loop calls, are kept on disk."""
-    return any((jit.cache_dir() / "numba" / jit.source_hash("kernel")).glob("**/step.take_proposals-*.nbi"))
+    """Whether the kernel's one large function, which every strategy's loop calls, is kept on disk."""
+    return any((jit.cache_dir() / "numba" / jit.source_hash("kernel")).glob("**/door.act-*.nbi"))
 
 
 def load(name: str, text: str) -> ModuleType:
