@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twinstar_kit.kernel.instruments import Kind
 from twinstar_kit.kernel.orders import EventKind
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ price units (floats: they are reports). `open` is 1 for a position that is still
 def fills(events: NDArray[np.void], instruments: Instrument | Sequence[Instrument]) -> NDArray[np.void]:
     """Pick the fills out of a journal's records (`event_t`, any kinds, in order) as `fill_t` rows.
 
-    The notional is what the ledger posted: price times amount, rounded up for a purchase and down for a sale; the
-    fee is the record's own. Both are in money units of the instrument's quote.
+    The notional is what the ledger counted: price times amount, rounded up for a purchase and down for a sale, of an inverse
+    contract the other way round; the fee is the record's own. Both are in money units of what the instrument settles in.
     """
     at = np.flatnonzero(events["kind"] == EventKind.FILLED)
     out = np.empty(len(at), fill_t)
@@ -66,7 +67,11 @@ def fills(events: NDArray[np.void], instruments: Instrument | Sequence[Instrumen
     for j, instrument in enumerate(_listed(instruments)):
         own = out["instrument"] == j
         price, qty = out["last_px"][own], out["last_qty"][own]
-        out["gross"][own] = _notional(price, qty, instrument.money_divisor, out["side"][own] > 0)
+        bought = out["side"][own] > 0
+        if instrument.kind is Kind.INVERSE:
+            out["gross"][own] = _inverse_notional(price, qty, instrument.money_divisor, ~bought)
+        else:
+            out["gross"][own] = _notional(price, qty, instrument.money_divisor, bought)
     return out
 
 
@@ -82,6 +87,14 @@ def _notional(
     rest = price * qty - guess * divisor
     out: NDArray[np.int64] = guess + rest // divisor + (up & (rest % divisor != 0))
     return out
+
+
+def _inverse_notional(
+    price: NDArray[np.int64], qty: NDArray[np.int64], divisor: int, up: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """`qty * divisor / price`, exact, as `kernel.values` does it."""
+    exact = [divmod(int(q) * divisor, int(p)) for p, q in zip(price, qty, strict=True)]
+    return np.array([whole + (rest > 0 and u) for (whole, rest), u in zip(exact, up, strict=True)], np.int64)
 
 
 def trades(
@@ -177,7 +190,8 @@ def _round_trips(
         out["exit_money"][-1] += money
         exited[-1] += worth
     out["exit_px"] = exited / out["amount"]
-    out["pnl"] = out["side"] * (out["exit_money"] - out["entry_money"]) - out["fees"]
+    gains = -out["side"] if instrument.kind is Kind.INVERSE else out["side"]
+    out["pnl"] = gains * (out["exit_money"] - out["entry_money"]) - out["fees"]
     out["ret"] = out["pnl"] / np.maximum(out["entry_money"], 1)
     return out
 
@@ -187,4 +201,7 @@ def _mark(trade: np.void, left: int, instrument: Instrument, last_px: int | None
     if last_px is None:
         entered = int(trade["amount"])
         return int(trade["entry_money"]) * abs(left) // entered, float(trade["entry_px"]) * abs(left)
-    return abs(last_px * left // instrument.money_divisor), float(last_px * abs(left))
+    # rounded against the account: down for a value that it would get, up for one that it would pay
+    gets = (left > 0) != (instrument.kind is Kind.INVERSE)
+    value = instrument.value(last_px, abs(left)) if gets else -instrument.value(last_px, -abs(left))
+    return value, float(last_px * abs(left))

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 Events = npt.NDArray[np.void]
 
 STAGES: dict[str, tuple[EventKind, ...]] = {
-    "commands": (EventKind.PLACE, EventKind.CANCEL, EventKind.DEPOSITED),
+    "commands": (
+        EventKind.PLACE, EventKind.TERMS, EventKind.AMEND, EventKind.CANCEL, EventKind.DEPOSITED, EventKind.WITHDRAWN,
+        EventKind.TRANSFER, EventKind.CONFIGURE,
+    ),
     "proposals": (EventKind.PROPOSED,),
     "refusals": (EventKind.DENIED, EventKind.REJECTED),
     "orders": (
@@ -39,7 +42,8 @@ STAGES: dict[str, tuple[EventKind, ...]] = {
         EventKind.TRIGGERED,
         EventKind.CANCELED,
     ),
-    "fills": (EventKind.FILLED,),
+    "funding": (EventKind.FUNDED,),
+    "fills": (EventKind.LIQUIDATED, EventKind.FILLED),
     "postings": (EventKind.POSTED,),
 }
 """In the order in which a difference spreads: what differs first caused what follows."""

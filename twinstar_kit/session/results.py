@@ -144,7 +144,7 @@ class RunResult:
 
     @property
     def fees_paid(self) -> float:
-        """All fees, in the quote."""
+        """All fees, in what the instrument settles in."""
         return self.instrument.money(int(self.fill_records["fee"].sum()))
 
     @cached_property
@@ -209,11 +209,13 @@ class RunResult:
         canceled = e[e["kind"] == EventKind.CANCELED]
         table.loc[canceled["order_id"], "status"] = "canceled"
         table.loc[canceled["order_id"], "reason"] = [Reason(int(r)).text for r in canceled["reason"]]
-        f = self.fill_records
-        table.loc[f["order_id"], "status"] = "filled"
-        table.loc[f["order_id"], "filled"] = f["last_qty"] / 10**m.amount_scale
-        table.loc[f["order_id"], "average"] = f["last_px"] / 10**m.price_scale
-        table.loc[f["order_id"], "fee"] = f["fee"] / 10**m.quote_scale
+        done = e[(e["kind"] == EventKind.FILLED) & (e["leaves_qty"] == 0)]
+        table.loc[done["order_id"], "status"] = "filled"
+        parts = self.fills.assign(value=self.fills["price"] * self.fills["amount"]).groupby("order_id")
+        sums = parts[["amount", "value", "fee"]].sum()
+        table.loc[sums.index, "filled"] = sums["amount"]
+        table.loc[sums.index, "average"] = sums["value"] / sums["amount"]
+        table.loc[sums.index, "fee"] = sums["fee"]
         return table.reset_index(drop=True)
 
     @property

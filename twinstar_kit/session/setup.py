@@ -65,7 +65,7 @@ def prepare(
     engine = Engine(
         [instrument],
         broker,
-        {instrument.quote: broker.start_balance},
+        {instrument.settle: broker.start_balance},
         timeframe_ms=timeframe_ms,
         buffer=buffer,
     )
@@ -80,13 +80,13 @@ def run_header(strategy: Strategy, engine: Engine, timeframe_ms: int) -> dict[st
         "kernel": KERNEL_VERSION,
         "granularity": "bars",
         "timeframe_ms": timeframe_ms,
-        "seed": 0,
+        "seed": engine.broker.seed,
         "strategy": {
             "name": type(strategy).__name__,
             "source": type(strategy).source_hash(),
             "params": strategy.params(),
         },
-        "balances": {engine.instruments[0].quote: engine.broker.canonical()["start_balance"]},
+        "balances": {engine.instruments[0].settle: engine.broker.canonical()["start_balance"]},
         **engine.header(),
     }
 

@@ -16,6 +16,7 @@ DEFAULT = math.nan
 _BUY, _SELL = int(Proposal.BUY), int(Proposal.SELL)
 _BUY_LIMIT, _SELL_LIMIT, _BUY_STOP = int(Proposal.BUY_LIMIT), int(Proposal.SELL_LIMIT), int(Proposal.BUY_STOP)
 _STOP, _TRAIL, _TRAIL_RATE = int(Proposal.STOP), int(Proposal.TRAIL), int(Proposal.TRAIL_RATE)
+_SELL_STOP, _TARGET = int(Proposal.SELL_STOP), int(Proposal.TARGET)
 _CLOSE, _CANCEL = int(Proposal.CLOSE), int(Proposal.CANCEL)
 
 
@@ -34,7 +35,7 @@ class Bar:
 class Context:
     """The bar, the account, and what a strategy may propose; it is read-only but for the calls.
 
-    `position` is in base; `cash` (free quote), `equity` (at the last close) and `entry` (average price paid, NaN
+    `position` is in base (contracts of an inverse one), below zero when short; `cash` (free quote), `equity` (at the last close) and `entry` (average price paid, NaN
     while flat) are in quote. Proposals pass the risk gate after `on_bar` returns, orders before protective orders;
     what is refused stands in the journal with its reason. A 17th proposal on one bar is refused.
     """
@@ -55,7 +56,7 @@ class Context:
         self._propose(_BUY, amount, 0.0)
 
     def sell(self, amount: float = DEFAULT) -> None:
-        """Sell at market out of the position; spot is long only."""
+        """Sell at market: a coin out of the position (all of it without an amount); a contract may be sold short."""
         self._propose(_SELL, amount, 0.0)
 
     def buy_limit(self, price: float, amount: float = DEFAULT) -> None:
@@ -63,27 +64,35 @@ class Context:
         self._propose(_BUY_LIMIT, amount, price)
 
     def sell_limit(self, price: float, amount: float = DEFAULT) -> None:
-        """Sell out of the position at `price` or better; one exit that fills cancels the others."""
+        """Sell at `price` or better: a coin out of the position, where one exit that fills cancels the others."""
         self._propose(_SELL_LIMIT, amount, price)
 
     def buy_stop(self, price: float, amount: float = DEFAULT) -> None:
         """Buy at market once the price has risen to `price`."""
         self._propose(_BUY_STOP, amount, price)
 
+    def sell_stop(self, price: float, amount: float = DEFAULT) -> None:
+        """Sell at market once the price has fallen to `price`; a coin out of the position."""
+        self._propose(_SELL_STOP, amount, price)
+
     def stop(self, price: float) -> None:
         """Set or move the stop of the position; on the bar of an entry it waits for the entry's fill."""
         self._propose(_STOP, DEFAULT, price)
 
+    def target(self, price: float) -> None:
+        """Set or move the take-profit of the position: it is closed at market once the price is as good as `price`."""
+        self._propose(_TARGET, DEFAULT, price)
+
     def trail(self, distance: float) -> None:
-        """Set or change the trailing stop, `distance` in quote below the best price since it began."""
+        """Set or change the trailing stop, `distance` in quote from the best price since it began."""
         self._propose(_TRAIL, DEFAULT, distance)
 
     def trail_rate(self, rate: float) -> None:
-        """Set or change the trailing stop, a share of the price below the best one: 0.015 is 1.5 %."""
+        """Set or change the trailing stop, a share of the price from the best one: 0.015 is 1.5 %."""
         self._propose(_TRAIL_RATE, DEFAULT, rate)
 
     def close(self) -> None:
-        """Sell the whole position at market."""
+        """End the whole position at market."""
         self._propose(_CLOSE, DEFAULT, 0.0)
 
     def cancel(self) -> None:
@@ -105,7 +114,7 @@ READABLE: dict[str, type] = {"position": float, "cash": float, "equity": float, 
 """What a strategy may read of the context, beside `bar`."""
 
 CALLS: tuple[str, ...] = (
-    "buy", "sell", "buy_limit", "sell_limit", "buy_stop", "stop", "trail", "trail_rate", "close", "cancel",
+    "buy", "sell", "buy_limit", "sell_limit", "buy_stop", "sell_stop", "stop", "target", "trail", "trail_rate", "close", "cancel",
 )  # fmt: skip
 """What a strategy may call on the context."""
 
