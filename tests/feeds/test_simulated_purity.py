@@ -51,6 +51,8 @@ with np.errstate(over="ignore"):
     market = SimulatedMarket(11)
     parts = [market.bars("BTC/USDT", now - 1_800_000, now).rows, market.trades("XRP/KRW", now, now + 60_000),
              *market.book("PEPE/USDT", now, 20), market.forming_bar("ETH/USDT", now, 300_000),
+             market.funding("BTC/USD:BTC", now - 86_400_000, now), market.book("ETH/USD:ETH", now, 3)[0],
+             np.array(market.next_funding("SOL/USDT:USDT", now)),
              live_rows(market._market, now), summary_rows(market._market, 3_700_000, 2, 2)]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
@@ -84,6 +86,18 @@ def test_the_market_of_a_seed_does_not_change():
         digest.update(market.trades(symbol, START, START + MINUTE).tobytes())
         digest.update(b"".join(side.tobytes() for side in market.book(symbol, START + 12_345)))
     assert digest.hexdigest()[:16] == "c613ba241ba26313"
+
+
+def test_perpetuals_left_the_98_spot_markets_as_they_were():
+    """The digest was made before there were perpetuals."""
+    market = SimulatedMarket(5)
+    digest = hashlib.sha256()
+    for symbol in SYMBOLS[:98]:
+        digest.update(market.bars(symbol, START, START + HOUR).rows.astype("<i8").tobytes())
+        digest.update(market.trades(symbol, START, START + MINUTE).tobytes())
+        digest.update(b"".join(side.tobytes() for side in market.book(symbol, START + 12_345)))
+    digest.update(market.tickers(START + 7 * HOUR + 12_345)[:98].tobytes())
+    assert digest.hexdigest()[:16] == "c5157d920603a488"
 
 
 @settings(max_examples=60, deadline=None)

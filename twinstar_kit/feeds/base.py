@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,15 @@ ticker_t = np.dtype(
 )  # fmt: skip
 """A day in one line: prices in units; `volume` in the base and `quote_volume` in the quote as floats; `change` is
 last - open24h in price units, `percentage` the same in percent. `last` is 0 where a feed knows nothing yet."""
+
+
+class NextFunding(NamedTuple):
+    """The next funding of a perpetual as it is known now: when, the rate so far (hundred-millionths), mark and index in price units."""
+
+    ts: int
+    rate: int
+    mark: int
+    index_px: int
 
 
 @runtime_checkable
@@ -70,6 +79,31 @@ class Feed(Protocol):
 
     def tickers(self, now_ms: int) -> npt.NDArray[np.void]:
         """The last 24 hours of all instruments, in their order, of dtype `ticker_t`."""
+
+    def mark(self, symbol: str, now_ms: int) -> int:
+        """Price units of the mark price of a perpetual at `now_ms`; 0 where none is known, as of every spot market."""
+
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Rows:
+        """Fundings of a perpetual with time in [since_ms, until_ms): int64 (n, 3) of time, rate (hundred-millionths), mark price."""
+
+    def next_funding(self, symbol: str, now_ms: int) -> NextFunding | None:
+        """The funding that comes next after `now_ms`; None where it is not known."""
+
+
+class NoFunding:
+    """What a feed answers that knows neither mark prices nor funding; a base class for such feeds."""
+
+    def mark(self, symbol: str, now_ms: int) -> int:
+        """0: no mark price is known."""
+        return 0
+
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Rows:
+        """No funding is known."""
+        return np.zeros((0, 3), np.int64)
+
+    def next_funding(self, symbol: str, now_ms: int) -> NextFunding | None:
+        """No funding is known."""
+        return None
 
 
 def open_feed(spec: str, **rules: Any) -> Feed:

@@ -44,6 +44,7 @@ symbol_t = np.dtype(
         ("spread", "<f8"),  # quoted spread as a fraction of the price
         ("gap", "<f8"),  # distance of the book's levels as a fraction of the price
         ("log_depth", "<f8"),  # logarithm of a level's central turnover, in ticks times lots
+        ("contract", "<f8"),  # what a lot of an inverse contract is worth, in ticks; otherwise 0
     ]
 )
 """What makes one symbol of the simulated market."""
@@ -82,6 +83,12 @@ def add_path(weight: Any, count: Any, x: Any, v: Any, levels: Any, variances: An
 
 
 @inlined
+def worth(symbol: Any, price: Any) -> Any:
+    """What a lot is worth, in ticks, at a price in ticks."""
+    return symbol["contract"] if symbol["contract"] > 0.0 else float(price)
+
+
+@inlined
 def minute_bar(symbol: Any, shapes: Any, minute: Any, level: Any, next_level: Any, variance: Any) -> Any:
     """Open, high, low, close in ticks, volume in lots, and number of trades of one minute."""
     price, next_price = exp(level), exp(next_level)
@@ -102,7 +109,7 @@ def minute_bar(symbol: Any, shapes: Any, minute: Any, level: Any, next_level: An
         turnover += NOISE_SIZES[i] * smooth(symbol["key"], NOISE_LEVELS[i], minute)
     trades = int(exp(symbol["log_trades"] + TRADES_BY_VOLUME * turnover + 0.3 * bell(draw(key, 3))))
     trades = min(MOST_TRADES, max(FEWEST_TRADES, trades))
-    lots = max(2 * trades, int(exp(symbol["log_turnover"] + turnover) / price))
+    lots = max(2 * trades, int(exp(symbol["log_turnover"] + turnover) / worth(symbol, price)))
     return first, high, low, last, lots, trades
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.feeds.base import DAY_MS, MINUTE_MS, Rows, find_instrument, ticker_t, trade_t
+from twinstar_kit.feeds.base import DAY_MS, MINUTE_MS, NoFunding, Rows, find_instrument, ticker_t, trade_t
 from twinstar_kit.feeds.files import load_bars
 from twinstar_kit.feeds.resample import aggregate, floor_time, resample
 from twinstar_kit.kernel.bars import CLOSE, HIGH, LOW, OPEN, TIMESTAMP, VOLUME, Bars
@@ -25,7 +25,7 @@ from twinstar_kit.kernel.instruments import Instrument
 POINTS = 4  # made-up trades of a bar
 
 
-class Replay:
+class Replay(NoFunding):
     """A `Feed` over stored bars, one series a symbol.
 
     `timeframe_ms` is the shortest timeframe among them; `data_digest` covers them all. Nothing of a bar is known

@@ -1,17 +1,19 @@
-"""The simulated market as a feed: 98 symbols that need no network, the same for everybody with the same seed."""
+"""The simulated market as a feed: 98 spot markets and 22 perpetuals that need no network, the same for all with the same seed."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.feeds.base import MINUTE_MS, Rows, find_instrument, ticker_t, trade_t
-from twinstar_kit.feeds.minutes import EPOCH_MS, minute_rows
+from twinstar_kit.feeds.base import MINUTE_MS, NextFunding, Rows, find_instrument, ticker_t, trade_t
+from twinstar_kit.feeds.minutes import EPOCH_MS, MOST_TRADES, minute_rows
+from twinstar_kit.feeds.perpetuals import FUNDING_MINUTES, FUNDING_MS, funding_rate, mark_and_index
 from twinstar_kit.feeds.resample import aggregate, ceil_time, floor_time
 from twinstar_kit.feeds.tape import book_rows, forming_row, last_trade, live_rows, summary_rows, trade_rows
 from twinstar_kit.feeds.universe import universe
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.errors import DataError, UsageError
+from twinstar_kit.kernel.instruments import Kind
 
 END_MS = 4_102_444_800_000  # 2100-01-01
 HOUR_MINUTES, DAY_MINUTES = 60, 1_440
@@ -46,6 +48,12 @@ class SimulatedMarket:
         self._numbers = {instrument.symbol: n for n, instrument in enumerate(self.instruments)}
         self._price_sizes = np.array([10.0**-i.price_scale for i in self.instruments])
         self._amount_sizes = np.array([10.0**-i.amount_scale for i in self.instruments])
+        self._contracts = np.array(
+            [i.contract_size * 10**i.price_scale * (i.kind is Kind.INVERSE) for i in self.instruments]
+        )
+        self._spots = {
+            n: self._numbers[f"{i.base}/USDT"] for n, i in enumerate(self.instruments) if i.derivative
+        }
         self._hours: dict[int, npt.NDArray[np.float64]] = {}
 
     def __repr__(self) -> str:
@@ -110,11 +118,55 @@ class SimulatedMarket:
         day["high"] = np.maximum(high, spans[:, :, 1].max(axis=0, initial=0))
         day["low"] = np.minimum(low, spans[:, :, 2].min(axis=0, initial=2.0**62))
         day["volume"] = (spans[:, :, 4].sum(axis=0) + live[:, 4]) * self._amount_sizes
-        turnover = spans[:, :, 5].sum(axis=0) + live[:, 4] * live[:, 0].astype(np.float64)
+        worth = np.where(self._contracts > 0, self._contracts, live[:, 0]).astype(np.float64)
+        turnover = spans[:, :, 5].sum(axis=0) + live[:, 4] * worth
         day["quote_volume"] = turnover * self._amount_sizes * self._price_sizes
         day["change"] = day["last"] - day["open24h"]
         day["percentage"] = 100.0 * day["change"] / day["open24h"]
         return day
+
+    def mark(self, symbol: str, now_ms: int) -> int:
+        """The mark price of a perpetual: its coin's last spot trade and the mean premium of five minutes; 0 for spot.
+
+        >>> market = SimulatedMarket(seed=7)
+        >>> market.mark("BTC/USDT", 1_735_689_600_000)
+        0
+        >>> abs(market.mark("BTC/USDT:USDT", 1_735_689_600_000) / 10 / (market.last("BTC/USDT", 1_735_689_600_000) / 100) - 1) < 0.01
+        True
+        """
+        number = self._number(symbol)
+        return self._mark(number, self._time(now_ms))[0] if number in self._spots else 0
+
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Rows:
+        """Fundings of a perpetual, every eight hours from the second period on; none for spot."""
+        number = self._number(symbol)
+        first = max(-(-since_ms // FUNDING_MS), EPOCH_MS // FUNDING_MS + 1)
+        end = -(-min(until_ms, END_MS) // FUNDING_MS)
+        times = range(first * FUNDING_MS, end * FUNDING_MS, FUNDING_MS) if number in self._spots else range(0)
+        rows = [
+            (ts, self._rate(number, ts - FUNDING_MS, FUNDING_MINUTES), self._mark(number, ts)[0])
+            for ts in times
+        ]
+        return np.array(rows, np.int64).reshape(-1, 3)
+
+    def next_funding(self, symbol: str, now_ms: int) -> NextFunding | None:
+        """The funding after `now_ms` of a perpetual, its rate as the premium has been so far; None for spot."""
+        number = self._number(symbol)
+        if number not in self._spots:
+            return None
+        began = self._time(now_ms) // FUNDING_MS * FUNDING_MS
+        rate = self._rate(number, began, (now_ms - began) // MINUTE_MS + 1)
+        return NextFunding(began + FUNDING_MS, rate, *self._mark(number, now_ms))
+
+    def _rate(self, number: int, since_ms: int, minutes: int) -> int:
+        return int(funding_rate(self._market, number, (since_ms - EPOCH_MS) // MINUTE_MS, minutes))
+
+    def _mark(self, number: int, now_ms: int) -> tuple[int, int]:
+        """Mark and index price."""
+        spot, tape = self._spots[number], np.empty((MOST_TRADES + 1, 5), np.int64)
+        units = 10.0 ** self.instruments[number].price_scale / 10.0 ** self.instruments[spot].price_scale
+        mark, index = mark_and_index(self._market, number, spot, now_ms, units, tape)
+        return int(mark), int(index)
 
     def _day(self, start: int, minute: int) -> npt.NDArray[np.float64]:
         """What happened from minute `start` to `minute`: whole hours, which are kept, and the minutes around them."""
@@ -166,3 +218,4 @@ def warm_up() -> None:
     market.book(symbol, now_ms)
     market.last(symbol, now_ms)
     market.tickers(now_ms)
+    market.next_funding("BTC/USDT:USDT", now_ms)

@@ -20,6 +20,7 @@ from twinstar_kit.feeds.minutes import (
     add_path,
     log_prices,
     minute_bar,
+    worth,
 )
 from twinstar_kit.feeds.noise import LOW16, PLACES, S16, S32, S48, SIZES, SPREADS, bell, draw, exp, path, unit
 from twinstar_kit.jit import compiled, inlined
@@ -242,7 +243,7 @@ def level_lots(symbol: Any, price: Any, depth: Any, now_ms: Any) -> Any:
     key = draw(draw(symbol["key"], SIZES), price)
     period = SIZE_MS * (1 + int(key & np.uint64(7)))
     u = unit(draw(key, (now_ms + int(key >> S48)) // period))
-    size = exp(symbol["log_depth"]) / price
+    size = exp(symbol["log_depth"]) / worth(symbol, price)
     return 1 + int(size * (1.0 + 0.15 * depth) * 0.33 / (0.04 + u))
 
 
@@ -316,7 +317,7 @@ def summary_rows(market: Any, first: Any, parts: Any, length: Any) -> Any:
             for i in range(part * length, (part + 1) * length):
                 bar = minute_bar(symbol, market.shapes, first + i, levels[i], levels[i + 1], variances[i])
                 extend(row, bar[0], bar[1], bar[2], bar[3], bar[4])
-                turnover += 0.5 * (float(bar[0]) + float(bar[3])) * bar[4]
+                turnover += worth(symbol, 0.5 * (float(bar[0]) + float(bar[3]))) * bar[4]
             for column in range(1, 5):
                 out[part, s, column - 1] = row[column] * symbol["tick"]
             out[part, s, 4] = row[5] * symbol["lot"]

@@ -1,4 +1,4 @@
-"""The 98 symbols of the simulated market: what each looks like, and the numbers that its paths are made with.
+"""The symbols of the simulated market, 98 coins' markets and the perpetuals: what each looks like, and the numbers of its paths.
 
 Prices, ticks, lots and smallest orders are of the size that large exchanges have for these coins; they are not
 quotes of any day.
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from twinstar_kit.feeds.minutes import SLOTS, VOLUME_BY_VOLATILITY, Market, symbol_t
 from twinstar_kit.feeds.noise import CELLS, factor_t
-from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.feeds.perpetuals import CONTRACTS, FAST_SIZE, FAST_TOP, SLOW_SIZE, SLOW_TOP, Contract
+from twinstar_kit.kernel.instruments import Instrument, Kind
 
 EXCHANGE = "virtual"
 KRW_PER_USDT = 1_385.0
@@ -121,11 +122,11 @@ KRW_TICKS = ((1_000_000, "1000"), (500_000, "500"), (100_000, "50"), (10_000, "1
 
 
 def universe(seed: int) -> tuple[tuple[Instrument, ...], Market]:
-    """The instruments, and the tables that `seed` makes of them; both have the same order.
+    """The instruments, and the tables that `seed` makes of them; both have the same order: spot first, then perpetuals.
 
     >>> instruments, market = universe(0)
-    >>> len(instruments), instruments[0].symbol, instruments[-1].symbol
-    (98, 'BTC/USDT', 'USDT/KRW')
+    >>> len(instruments), instruments[0].symbol, instruments[97].symbol, instruments[98].symbol
+    (120, 'BTC/USDT', 'USDT/KRW', 'BTC/USDT:USDT')
     """
     build = _Builder(seed)
     for coin in COINS:
@@ -134,6 +135,9 @@ def universe(seed: int) -> tuple[tuple[Instrument, ...], Market]:
         if coin.krw_turnover:
             build.krw_pair(coin)
     build.rate_pair()
+    coins = {coin.base: coin for coin in COINS}
+    for contract in CONTRACTS:
+        build.perpetual(coins[contract.base], contract)
     factors, symbols = np.array(build.factors, factor_t), np.array(build.symbols, symbol_t)
     return tuple(build.instruments), Market(factors, symbols, *_seasons())
 
@@ -177,11 +181,44 @@ class _Builder:
     def rate_pair(self) -> None:
         self._add_krw("USDT", 8, KRW_PER_USDT, 90.0, [(self._year_factor("rate"), RATE_VOLATILITY)])
 
+    def perpetual(self, coin: Coin, contract: Contract) -> None:
+        inverse = contract.size > 0
+        instrument = Instrument.from_sizes(
+            contract.symbol,
+            contract.tick,
+            contract.lot,
+            max_amount=contract.max_amount,
+            market_max_amount=contract.market_max_amount,
+            min_notional=contract.min_notional,
+            percent_up=contract.percent,
+            percent_down=contract.percent,
+            max_orders=200,
+            margin_tiers=contract.tiers,
+            contract_size=contract.size or 1,
+            exchange=EXCHANGE,
+            amount_scale=0 if inverse else amount_scale(coin.price),
+            quote_scale=8,
+        )
+        size = coin.volatility / COINS[0].volatility
+        premium = [
+            (self._premium_factor(f"fast premium {contract.symbol}", FAST_TOP, FAST_SIZE), size),
+            (self._premium_factor(f"slow premium {contract.symbol}", SLOW_TOP, SLOW_SIZE), size),
+        ]
+        weights = [*self._weights[coin.base], *premium]
+        turnover = coin.turnover * 1e6 * contract.turnover
+        # more turnover than spot makes larger trades, not more of them
+        self._add(
+            instrument, coin.price, turnover, coin.turnover * min(1.0, contract.turnover), weights, shape=0
+        )
+
     def _add_krw(
         self, base: str, scale: int, price: float, turnover: float, weights: list[tuple[int, float]]
     ) -> None:
         tick = next(tick for least, tick in KRW_TICKS if price >= least)
-        premium = (self._premium_factor(f"premium {base}"), 0.25 if base == "USDT" else 1.0)
+        premium = (
+            self._premium_factor(f"premium {base}", PREMIUM_TOP, PREMIUM_SIZE),
+            0.25 if base == "USDT" else 1.0,
+        )
         instrument = Instrument.from_sizes(
             f"{base}/KRW",
             tick,
@@ -211,14 +248,15 @@ class _Builder:
             self._key(f"symbol {instrument.symbol}"), [f for f, _ in padded], [w for _, w in padded],
             math.log(price / tick), instrument.tick, instrument.lot, log_turnover, math.log(variance),
             math.log(2.2 * millions**0.6), shape, spread, 0.7 * spread, log_turnover + math.log(0.05),
+            instrument.contract_size / tick if instrument.kind is Kind.INVERSE else 0.0,
         ))  # fmt: skip
 
     def _year_factor(self, name: str) -> int:
         mass = 2.0**YEAR_TOP / YEAR_MINUTES
         return self._factor(name, YEAR_TOP, mass, (0.72, 0.9), seasonal=1)
 
-    def _premium_factor(self, name: str) -> int:
-        return self._factor(name, PREMIUM_TOP, 2.0 * PREMIUM_SIZE**2, (0.5, 0.5), seasonal=0)
+    def _premium_factor(self, name: str, top: int, size: float) -> int:
+        return self._factor(name, top, 2.0 * size**2, (0.5, 0.5), seasonal=0)
 
     def _factor(self, name: str, top: int, mass: float, roughness: tuple[float, float], seasonal: int) -> int:
         if name not in self._numbers:
