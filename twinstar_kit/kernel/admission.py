@@ -5,26 +5,44 @@ from __future__ import annotations
 from typing import Any
 
 from twinstar_kit.jit import inlined, outlined
-from twinstar_kit.kernel.fees import fee_of, fee_rate
+from twinstar_kit.kernel.fees import fee_of, highest_rate
 from twinstar_kit.kernel.ledger import FREE, HELD
 from twinstar_kit.kernel.margin import above_tier, available, initial_margin
-from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, mul_div, mul_div_up
+from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, mul_div
 from twinstar_kit.kernel.orders import OrdFlag, OrdType, Reason, TimeInForce
-from twinstar_kit.kernel.values import SPOT, held_by, slipped, slot_of, tick_at, value_down, value_fits, value_up
+from twinstar_kit.kernel.values import (
+    SPOT,
+    held_by,
+    slipped,
+    tick_at,
+    value_down,
+    value_fits,
+    value_up,
+)
 
 # numba reads these as constants
-MARKET, LIMIT, STOP, STOP_LIMIT = int(OrdType.MARKET), int(OrdType.LIMIT), int(OrdType.STOP), int(OrdType.STOP_LIMIT)
+MARKET, LIMIT, STOP, STOP_LIMIT = (
+    int(OrdType.MARKET),
+    int(OrdType.LIMIT),
+    int(OrdType.STOP),
+    int(OrdType.STOP_LIMIT),
+)
 IF_TOUCHED, LIMIT_IF_TOUCHED = int(OrdType.MARKET_IF_TOUCHED), int(OrdType.LIMIT_IF_TOUCHED)
 TRAILING_STOP, TRAILING_STOP_LIMIT = int(OrdType.TRAILING_STOP), int(OrdType.TRAILING_STOP_LIMIT)
 REDUCE_ONLY, CLOSE_POSITION, SEEN = int(OrdFlag.REDUCE_ONLY), int(OrdFlag.CLOSE_POSITION), int(OrdFlag.SEEN)
 POST_ONLY, HIDDEN = int(OrdFlag.POST_ONLY), int(OrdFlag.HIDDEN)
 GTC, IOC, FOK, GTD, DAY = (int(t) for t in TimeInForce)
 OK = int(Reason.NONE)
-INVALID_TYPE, INVALID_TERMS = int(Reason.INVALID_TYPE), int(Reason.INVALID_TERMS)
+UNKNOWN_INSTRUMENT, INVALID_TYPE = int(Reason.UNKNOWN_INSTRUMENT), int(Reason.INVALID_TYPE)
+INVALID_TERMS = int(Reason.INVALID_TERMS)
 WRONG_POSITION_SIDE, TOO_MANY_ORDERS = int(Reason.WRONG_POSITION_SIDE), int(Reason.TOO_MANY_ORDERS)
 INVALID_AMOUNT, OFF_LOT = int(Reason.INVALID_AMOUNT), int(Reason.OFF_LOT)
 BELOW_MIN_AMOUNT, ABOVE_MAX_AMOUNT = int(Reason.BELOW_MIN_AMOUNT), int(Reason.ABOVE_MAX_AMOUNT)
-INVALID_PRICE, OFF_TICK, PRICE_TOO_FAR = int(Reason.INVALID_PRICE), int(Reason.OFF_TICK), int(Reason.PRICE_TOO_FAR)
+INVALID_PRICE, OFF_TICK, PRICE_TOO_FAR = (
+    int(Reason.INVALID_PRICE),
+    int(Reason.OFF_TICK),
+    int(Reason.PRICE_TOO_FAR),
+)
 NO_MARKET, NO_POSITION, TOO_LARGE = int(Reason.NO_MARKET), int(Reason.NO_POSITION), int(Reason.TOO_LARGE)
 BELOW_MIN_NOTIONAL, ABOVE_MAX_POSITION = int(Reason.BELOW_MIN_NOTIONAL), int(Reason.ABOVE_MAX_POSITION)
 ABOVE_TIER, INSUFFICIENT_BALANCE = int(Reason.ABOVE_TIER), int(Reason.INSUFFICIENT_BALANCE)
@@ -46,7 +64,7 @@ def has_trigger(ord_type: int) -> bool:
 @inlined
 def is_trailing(ord_type: int) -> bool:
     """Whether an order of this type follows the price."""
-    return ord_type == TRAILING_STOP or ord_type == TRAILING_STOP_LIMIT
+    return ord_type in (TRAILING_STOP, TRAILING_STOP_LIMIT)
 
 
 @outlined
@@ -59,18 +77,27 @@ def bad_terms(d: Any, o: Any) -> int:
         return INVALID_TERMS
     if (o.time_in_force == IOC or o.time_in_force == FOK) and not plain:
         return INVALID_TERMS
-    if (o.time_in_force == GTD) != (o.expire_ts > 0) or (o.time_in_force == GTD and o.expire_ts <= d.state[0].now):
+    # an order that is amended has its number, and the end of its day, already
+    until = o.expire_ts if o.order_id == 0 or o.time_in_force != DAY else 0
+    if (o.time_in_force == GTD) != (until != 0) or (o.time_in_force == GTD and until <= d.state[0].now):
         return INVALID_TERMS
     if o.flags & POST_ONLY and (o.ord_type != LIMIT or o.time_in_force == IOC or o.time_in_force == FOK):
         return INVALID_TERMS
-    if (o.display_qty != 0 or o.flags & HIDDEN) and (not limit or o.time_in_force == IOC or o.time_in_force == FOK):
+    if (o.display_qty != 0 or o.flags & HIDDEN) and (
+        not limit or o.time_in_force == IOC or o.time_in_force == FOK
+    ):
         return INVALID_TERMS
     if o.display_qty < 0 or (o.display_qty > 0 and (o.flags & HIDDEN or o.display_qty >= o.order_qty)):
         return INVALID_TERMS
     if o.flags & CLOSE_POSITION and limit and o.ord_type != LIMIT:
         return INVALID_TERMS
     if is_trailing(o.ord_type):
-        if o.trail < 0 or o.trail_rate < 0 or o.trail_rate >= RATE_SCALE or (o.trail > 0) == (o.trail_rate > 0):
+        if (
+            o.trail < 0
+            or o.trail_rate < 0
+            or o.trail_rate >= RATE_SCALE
+            or (o.trail > 0) == (o.trail_rate > 0)
+        ):
             return INVALID_PRICE
     elif o.trail != 0 or o.trail_rate != 0 or o.activation_px != 0 or o.limit_offset != 0:
         return INVALID_TERMS
@@ -144,11 +171,25 @@ def cost_of(d: Any, o: Any, price: int, qty: int) -> int:
     """What `qty` of an order takes from the account at `price` as a taker: value or margin, and the fee, both rounded up."""
     m = d.inst[o.instrument]
     value = value_up(m, price, qty)
-    fee = max(0, fee_of(value, fee_rate(d, o.instrument, False)))
+    fee = max(0, fee_of(value, highest_rate(d, o.instrument)))
     if m.kind == SPOT:
         return value + fee
     part = opening_qty(d, o, qty)
     return initial_margin(m, value_up(m, price, part)) + fee if part > 0 else 0
+
+
+@inlined
+def pending(d: Any, o: Any) -> int:
+    """What other open orders on the side of `o` may still add to its position."""
+    total = 0
+    for k in range(d.state[0].n_orders):
+        other = d.orders[k]
+        if (
+            other.instrument == o.instrument and other.side == o.side and other.position_side == o.position_side
+            and other.order_id != o.order_id and not other.flags & REDUCE_ONLY
+        ):  # fmt: skip
+            total += other.order_qty - other.cum_qty
+    return total
 
 
 @outlined
@@ -162,7 +203,11 @@ def too_large(d: Any, o: Any, price: int) -> int:
         row = m.base if o.side > 0 else m.quote
         if d.ledger[row, FREE] + d.ledger[row, HELD] > MAX_UNITS - received:
             return TOO_LARGE
-        if m.max_position > 0 and o.side > 0 and held_by(d, o.instrument, 0) + o.order_qty > m.max_position:
+        if (
+            m.max_position > 0
+            and o.side > 0
+            and held_by(d, o.instrument, 0) + o.order_qty + pending(d, o) > m.max_position
+        ):
             return ABOVE_MAX_POSITION
         return BELOW_MIN_NOTIONAL if value_down(m, price, o.order_qty) < m.min_notional else OK
     if value_down(m, price, o.order_qty) < m.min_notional:
@@ -174,7 +219,7 @@ def too_large(d: Any, o: Any, price: int) -> int:
     after = part + (abs(position) if position * o.side > 0 else 0)
     if not value_fits(m, price, after):
         return TOO_LARGE
-    if m.max_position > 0 and after > m.max_position:
+    if m.max_position > 0 and after + pending(d, o) > m.max_position:
         return ABOVE_MAX_POSITION
     return ABOVE_TIER if above_tier(m, value_up(m, price, after)) else OK
 
@@ -191,6 +236,8 @@ def reduces(d: Any, o: Any) -> bool:
 def refusal(d: Any, may_wait: bool) -> int:
     """The first rule that the request in `d.ask` breaks, or 0; `may_wait`: a position to reduce need not be there yet."""
     o = d.ask[0]
+    if o.instrument < 0 or o.instrument >= d.inst.shape[0]:
+        return UNKNOWN_INSTRUMENT
     m = d.inst[o.instrument]
     reason = bad_terms(d, o)
     if reason != OK:
@@ -210,7 +257,7 @@ def refusal(d: Any, may_wait: bool) -> int:
     if reason != OK:
         return reason
     price = reference_px(d, o)
-    if price <= 0 or m.last <= 0 and (o.ord_type == MARKET or is_trailing(o.ord_type)):
+    if price <= 0 or (m.last <= 0 and (o.ord_type == MARKET or is_trailing(o.ord_type))):
         return NO_MARKET
     if o.flags & REDUCE_ONLY:
         if m.kind == SPOT and o.side > 0:
@@ -223,5 +270,3 @@ def refusal(d: Any, may_wait: bool) -> int:
         return INSUFFICIENT_BALANCE if o.order_qty > d.ledger[m.base, FREE] else OK
     cost = cost_of(d, o, price, o.order_qty)
     return INSUFFICIENT_BALANCE if cost > 0 and cost > available(d, m.settle) else OK
-
-

@@ -14,18 +14,16 @@ from twinstar_kit.kernel.admission import (
     MARKET,
     OK,
     REDUCE_ONLY,
-    SEEN,
-    TRAILING_STOP_LIMIT,
     cost_of,
-    is_limit,
     is_trailing,
     reference_px,
 )
 from twinstar_kit.kernel.ledger import FREE, HELD, post
-from twinstar_kit.kernel.money import RATE_SCALE, mul_div
+from twinstar_kit.kernel.margin import available
+from twinstar_kit.kernel.money import mul_div
 from twinstar_kit.kernel.orders import NEVER, EventKind, OrdFlag, OrdStatus, Reason
 from twinstar_kit.kernel.tables import note, report
-from twinstar_kit.kernel.values import SPOT, held_by, position_of
+from twinstar_kit.kernel.values import SPOT, held_by, tick_at, trigger_of
 
 DORMANT, WORKING, IN_FLIGHT = int(OrdStatus.DORMANT), int(OrdStatus.WORKING), int(OrdStatus.IN_FLIGHT)
 ACTIVE, TRIGGERED_FLAG = int(OrdFlag.ACTIVE), int(OrdFlag.TRIGGERED)
@@ -38,7 +36,9 @@ NO_TIME = NEVER
 
 
 @outlined
-def clear_ask(d: Any, j: int, side: int, ord_type: int, flags: int, qty: int, price: int, stop_px: int) -> None:
+def clear_ask(
+    d: Any, j: int, side: int, ord_type: int, flags: int, qty: int, price: int, stop_px: int
+) -> None:
     """Begin a request: a plain order with these terms, good till canceled, triggered by the last price."""
     o = d.ask[0]
     o.order_id = 0
@@ -74,6 +74,7 @@ def clear_ask(d: Any, j: int, side: int, ord_type: int, flags: int, qty: int, pr
     o.expire_ts = 0
     o.cancel_ts = 0
     o.wake_ts = 0
+    o.stamp = 0
 
 
 @outlined
@@ -84,7 +85,14 @@ def note_ask(d: Any, kind: int, reason: int, order_id: int) -> None:
     note(d, kind, reason, o.instrument, o.side, o.ord_type, o.flags, order_id, o.link_id, o.trail if trailing else o.price,
          o.stop_px, o.order_qty, 0, o.trail_rate)  # fmt: skip
     packed = o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1)
-    if packed != 128 or o.limit_offset != 0 or o.activation_px != 0 or o.display_qty != 0 or o.expire_ts != 0 or o.parent_id != 0:
+    if (
+        packed != 128
+        or o.limit_offset != 0
+        or o.activation_px != 0
+        or o.display_qty != 0
+        or o.expire_ts != 0
+        or o.parent_id != 0
+    ):
         note(d, TERMS, 0, o.instrument, o.side, o.ord_type, packed, order_id, o.parent_id, o.limit_offset, o.activation_px,
              o.display_qty, 0, o.expire_ts)  # fmt: skip
 
@@ -96,7 +104,22 @@ def refuse(d: Any, kind: int, reason: int) -> int:
     o = d.ask[0]
     order_id = s.next_order_id
     s.next_order_id += 1
-    note(d, kind, reason, o.instrument, o.side, o.ord_type, o.flags, order_id, o.link_id, o.price, o.stop_px, o.order_qty, 0, 0)
+    note(
+        d,
+        kind,
+        reason,
+        o.instrument,
+        o.side,
+        o.ord_type,
+        o.flags,
+        order_id,
+        o.link_id,
+        o.price,
+        o.stop_px,
+        o.order_qty,
+        0,
+        0,
+    )
     return order_id  # type: ignore[no-any-return]
 
 
@@ -163,7 +186,9 @@ def release(d: Any, k: int, amount: int) -> None:
     """Give back `amount` of what the order in row `k` holds."""
     o = d.orders[k]
     m = d.inst[o.instrument]
-    post(d, m.base if m.kind == SPOT and o.side < 0 else m.settle, HELD, FREE, amount, o.instrument, o.order_id)
+    post(
+        d, m.base if m.kind == SPOT and o.side < 0 else m.settle, HELD, FREE, amount, o.instrument, o.order_id
+    )
     o.held -= amount
 
 
@@ -173,8 +198,7 @@ def start_trail(d: Any, k: int, price: int) -> None:
     o = d.orders[k]
     o.flags |= ACTIVE
     o.anchor = price
-    distance = o.trail if o.trail > 0 else mul_div(price, o.trail_rate, RATE_SCALE)
-    o.stop_px = max(price + o.side * distance, 1)
+    o.stop_px = trigger_of(d.inst[o.instrument], o.side, o.trail, o.trail_rate, price)
 
 
 @outlined
@@ -248,26 +272,28 @@ def tell_links(d: Any, order_id: int, link_id: int, qty: int) -> None:
     k = 0
     while k < d.state[0].n_orders:
         o = d.orders[k]
-        if o.link_id == link_id and o.order_id != order_id:
-            if o.flags & CLOSE_POSITION:
-                k += 1
-                continue
-            if not o.flags & REDUCE_ONLY:
-                cancel_row(d, k, LINKED_ORDER_FILLED)
-                continue
-            if shrink(d, k, qty, LINKED_ORDER_FILLED):
-                continue
-        k += 1
+        if o.link_id == link_id and o.order_id != order_id and not o.flags & REDUCE_ONLY:
+            cancel_row(d, k, LINKED_ORDER_FILLED)
+            k = 0
+        else:
+            k += 1
+    k = 0
+    while k < d.state[0].n_orders:
+        o = d.orders[k]
+        tied = o.link_id == link_id and o.order_id != order_id and not o.flags & CLOSE_POSITION
+        if not (tied and shrink(d, k, qty, LINKED_ORDER_FILLED)):
+            k += 1
 
 
 @outlined
-def tell_children(d: Any, parent_id: int, filled: int, price: int) -> None:
-    """A parent has filled `filled` in all, now at `price`: what hangs on it covers exactly that much and works."""
+def tell_children(d: Any, parent_id: int, filled: int, qty: int, price: int) -> None:
+    """A parent has filled `qty` more at `price`, `filled` in all: what hangs on it covers exactly what filled, and works."""
     k = 0
     while k < d.state[0].n_orders:
         o = d.orders[k]
         if o.parent_id == parent_id:
-            o.order_qty = filled
+            # what a sibling has closed since is off its amount already
+            o.order_qty = filled if o.status == DORMANT else o.order_qty + qty
             if o.status == DORMANT:
                 o.status = WORKING
                 if is_trailing(o.ord_type) and o.activation_px == 0:
@@ -277,24 +303,32 @@ def tell_children(d: Any, parent_id: int, filled: int, price: int) -> None:
             if not o.flags & REDUCE_ONLY:
                 if o.held > 0:
                     release(d, k, o.held)
-                hold_or_cancel(d, k)
-                if k < d.state[0].n_orders and d.orders[k].parent_id != parent_id:
+                if not hold_or_cancel(d, k):
                     continue
         k += 1
 
 
 @outlined
-def hold_or_cancel(d: Any, k: int) -> None:
-    """Hold what an order that was just armed needs, or cancel it when that is not there."""
+def end_parent(d: Any, parent_id: int) -> None:
+    """What a parent opened is closed by what hung on it: the rest of the parent must not open it again, unprotected."""
+    k = row_of(d, parent_id)
+    if k >= 0:
+        cancel_row(d, k, LINKED_ORDER_FILLED)
+
+
+@outlined
+def hold_or_cancel(d: Any, k: int) -> bool:
+    """Hold what an order that was just armed needs, or cancel it when that is not there; whether it stands."""
     o = d.orders[k]
     m = d.inst[o.instrument]
     left = o.order_qty - o.cum_qty
     sells = m.kind == SPOT and o.side < 0
     need = left if sells else cost_of(d, o, reference_px(d, o), left)
-    if need > d.ledger[m.base if sells else m.settle, FREE]:
+    if need > (d.ledger[m.base, FREE] if sells else available(d, m.settle)):
         cancel_row(d, k, INSUFFICIENT_BALANCE)
-    else:
-        hold(d, k)
+        return False
+    hold(d, k)
+    return True
 
 
 @inlined
@@ -347,7 +381,7 @@ def arm(d: Any, j: int, side: int, price: int) -> None:
         o = d.orders[k]
         if o.instrument == j and o.status == DORMANT and o.parent_id == 0 and o.side == -side:
             o.status = WORKING
-            if is_trailing(o.ord_type):
+            if is_trailing(o.ord_type) and o.activation_px == 0:
                 start_trail(d, k, price)
             set_wake(o)
             report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
@@ -357,8 +391,6 @@ def arm(d: Any, j: int, side: int, price: int) -> None:
 def limit_of_trail(d: Any, k: int) -> int:
     """The limit with which a trailing stop limit fires: its trigger moved on by its offset, on the tick."""
     o = d.orders[k]
-    tick = d.inst[o.instrument].tick
     price = o.stop_px + o.side * o.limit_offset
+    tick = tick_at(d.inst[o.instrument], max(price, 1))
     return max(price // tick * tick if o.side < 0 else -(-price // tick) * tick, tick)
-
-

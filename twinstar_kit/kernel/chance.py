@@ -9,7 +9,11 @@ import numpy as np
 from twinstar_kit.jit import inlined, outlined
 
 # the published constants of SplitMix64 (Steele, Lea, Flood 2014)
-GOLDEN, MIX_A, MIX_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+GOLDEN, MIX_A, MIX_B = (
+    np.uint64(0x9E3779B97F4A7C15),
+    np.uint64(0xBF58476D1CE4E5B9),
+    np.uint64(0x94D049BB133111EB),
+)
 S27, S30, S31, S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
 SUM_OF = 12
 ONE = 1 << 32

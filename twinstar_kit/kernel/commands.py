@@ -8,12 +8,16 @@ from twinstar_kit.jit import inlined, outlined
 from twinstar_kit.kernel import margin
 from twinstar_kit.kernel.admission import (
     INVALID_AMOUNT,
+    INVALID_TERMS,
     OK,
     REDUCE_ONLY,
     SEEN,
     bad_amount,
     bad_price,
+    bad_terms,
     cost_of,
+    has_trigger,
+    is_limit,
     is_trailing,
     reference_px,
     refusal,
@@ -47,42 +51,78 @@ from twinstar_kit.kernel.tables import note, report
 from twinstar_kit.kernel.values import SPOT
 
 PLACE, CANCEL, AMEND = int(EventKind.PLACE), int(EventKind.CANCEL), int(EventKind.AMEND)
-DEPOSITED, WITHDRAWN, TRANSFERRED = int(EventKind.DEPOSITED), int(EventKind.WITHDRAWN), int(EventKind.TRANSFER)
+DEPOSITED, WITHDRAWN, TRANSFERRED = (
+    int(EventKind.DEPOSITED),
+    int(EventKind.WITHDRAWN),
+    int(EventKind.TRANSFER),
+)
 REJECTED = int(EventKind.REJECTED)
 REQUESTED, UNKNOWN_ORDER = int(Reason.REQUESTED), int(Reason.UNKNOWN_ORDER)
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
-NORMAL = int(Latency.NORMAL)
+NORMAL, MEASURED = int(Latency.NORMAL), int(Latency.MEASURED)
+ORDER_LEG, RESPONSE_LEG, FEED_LEG = 0, 1, 2
 
 
-@inlined
+@outlined
 def latency(d: Any, leg: int) -> int:
-    """How long a leg (0 order entry, 1 response, 2 feed) takes this time, in the unit of the times."""
+    """How long a leg (0 order entry, 1 response, 2 feed) takes now, in the unit of the times."""
     s = d.state[0]
     if s.latency_model == NORMAL:
         return max(0, normal(d, s.latency_mean[leg], s.latency_spread[leg]))
+    if s.latency_model == MEASURED:
+        return measured(d, s.now, leg + 1)
     return s.latency_mean[leg]  # type: ignore[no-any-return]
+
+
+@inlined
+def measured(d: Any, ts: int, column: int) -> int:
+    """A column of the table of latencies at `ts`: linear between its rows, rounded down from the earlier one's value."""
+    low, high = 0, d.delays.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if d.delays[middle, 0] <= ts:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0 or low == d.delays.shape[0]:
+        return d.delays[max(low - 1, 0), column]
+    before, after = d.delays[low - 1, column], d.delays[low, column]
+    passed, span = ts - d.delays[low - 1, 0], d.delays[low, 0] - d.delays[low - 1, 0]
+    change = mul_div(abs(after - before), passed, span)
+    return before + change if after > before else before - change
 
 
 @outlined
 def admit(d: Any, ts: int) -> int:
     """Journal the request in `d.ask`, check it, and accept or reject it; returns the order's id either way.
 
-    With `parent_id` it waits for that order. With latency, or with its own `arrive_ts`, it is on its way until then.
+    With `parent_id` it waits for that order to fill, and covers at once what has filled already. With latency, or with its own `arrive_ts`, it is on its way until then.
     """
     d.state[0].now = ts
     o = d.ask[0]
     note_ask(d, PLACE, OK, 0)
-    waits = o.parent_id != 0
-    reason = UNKNOWN_ORDER if waits and row_of(d, o.parent_id) < 0 else refusal(d, waits)
-    if waits and reason == INSUFFICIENT_BALANCE:
-        # what it needs is held when it is armed
-        reason = OK
+    waits, reason = o.parent_id != 0, OK
+    if waits:
+        parent = row_of(d, o.parent_id)
+        if parent < 0:
+            reason = UNKNOWN_ORDER
+        elif d.orders[parent].status == DORMANT:
+            # chains of orders that wait for each other have one link
+            reason = INVALID_TERMS
+        elif d.orders[parent].cum_qty > 0:
+            o.order_qty = d.orders[parent].cum_qty
+            waits = False
+    if reason == OK:
+        reason = refusal(d, waits)
+        if waits and reason == INSUFFICIENT_BALANCE:
+            # what it needs is held when it is armed
+            reason = OK
     if reason != OK:
         return refuse(d, REJECTED, reason)
     if waits:
         return d.orders[enter(d, DORMANT)].order_id  # type: ignore[no-any-return]
     if o.arrive_ts == 0:
-        o.arrive_ts = ts + latency(d, 0)
+        o.arrive_ts = ts + latency(d, ORDER_LEG)
     return d.orders[enter(d, IN_FLIGHT if o.arrive_ts > ts else WORKING)].order_id  # type: ignore[no-any-return]
 
 
@@ -96,9 +136,11 @@ def withdraw_order(d: Any, ts: int, order_id: int) -> bool:
         note(d, REJECTED, UNKNOWN_ORDER, 0, 0, 0, 0, order_id, 0, 0, 0, 0, 0, 0)
         return False
     o = d.orders[k]
-    late = latency(d, 0)
+    late = latency(d, ORDER_LEG)
     if late > 0:
-        o.cancel_ts = ts + late
+        # a cancel does not overtake its order, and the first of two counts
+        at = max(ts + late, o.arrive_ts if o.status == IN_FLIGHT else 0)
+        o.cancel_ts = min(o.cancel_ts, at) if o.cancel_ts > 0 else at
         set_wake(o)
         return True
     j = o.instrument
@@ -108,7 +150,9 @@ def withdraw_order(d: Any, ts: int, order_id: int) -> bool:
 
 
 @outlined
-def amend_order(d: Any, ts: int, order_id: int, qty: int, price: int, stop_px: int, trail: int, trail_rate: int) -> int:
+def amend_order(
+    d: Any, ts: int, order_id: int, qty: int, price: int, stop_px: int, trail: int, trail_rate: int
+) -> int:
     """Change an open order (-1 leaves a field as it is); returns the reason of a refusal, or 0.
 
     An amount that only shrinks keeps the order's place in the queue; any other change loses it, and may take at once.
@@ -124,19 +168,44 @@ def amend_order(d: Any, ts: int, order_id: int, qty: int, price: int, stop_px: i
     a = d.ask[0]
     a.order_qty = qty if qty >= 0 else o.order_qty
     a.price = price if price >= 0 else o.price
-    a.stop_px = stop_px if stop_px >= 0 and o.works_as == 0 else o.stop_px
+    a.stop_px = stop_px if stop_px >= 0 else o.stop_px
     a.trail = trail if trail >= 0 else 0 if trail_rate > 0 else o.trail
     a.trail_rate = trail_rate if trail_rate >= 0 else 0 if trail > 0 else o.trail_rate
+    if a.display_qty >= a.order_qty - a.cum_qty:
+        a.display_qty = 0
     reason = amendment_refusal(d, k)
+    if (price >= 0 and not is_limit(o.ord_type)) or (
+        stop_px >= 0 and (o.works_as != 0 or not has_trigger(o.ord_type))
+    ):
+        reason = INVALID_TERMS
     if reason != OK:
-        note(d, REJECTED, reason, o.instrument, o.side, o.ord_type, 0, order_id, 0, a.price, a.stop_px, a.order_qty, 0, 0)
+        note(
+            d,
+            REJECTED,
+            reason,
+            o.instrument,
+            o.side,
+            o.ord_type,
+            0,
+            order_id,
+            0,
+            a.price,
+            a.stop_px,
+            a.order_qty,
+            0,
+            0,
+        )
         return reason
     left = o.order_qty - o.cum_qty
-    same = a.price == o.price and a.stop_px == o.stop_px and a.trail == o.trail and a.trail_rate == o.trail_rate
+    same = (
+        a.price == o.price and a.stop_px == o.stop_px and a.trail == o.trail and a.trail_rate == o.trail_rate
+    )
     if same and a.order_qty <= o.order_qty:
         if o.held > 0 and a.order_qty < o.order_qty:
             release(d, k, mul_div(o.held, o.order_qty - a.order_qty, left))
         o.order_qty = a.order_qty
+        o.display_qty = a.display_qty
+        o.shown_qty = min(o.shown_qty, a.display_qty)
     else:
         k = replace_row(d, k)
     report(d, k, REPLACED, REQUESTED, 0, 0, 0, d.orders[k].flags, 0, 0, 0)
@@ -150,7 +219,9 @@ def amendment_refusal(d: Any, k: int) -> int:
     m = d.inst[o.instrument]
     if a.order_qty <= o.cum_qty:
         return INVALID_AMOUNT
-    reason = bad_amount(m, a)
+    reason = bad_terms(d, a)
+    if reason == OK:
+        reason = bad_amount(m, a)
     if reason == OK:
         reason = bad_price(m, a)
     if reason != OK or o.flags & REDUCE_ONLY or o.status == DORMANT:

@@ -93,36 +93,6 @@ def move_level(d: Any, j: int, side: int, source: int, target: int) -> None:
     b.taken = a.taken
 
 
-@outlined
-def clear_beyond(d: Any, j: int, side: int, price: int) -> None:
-    """Remove the levels of a side that are better than `price`: a fresher word about the best has come."""
-    sign = 1 if side == BIDS else -1
-    m = d.inst[j]
-    while m.n_levels[side] > 0 and (best_px(d, j, side) - price) * sign > 0:
-        m.n_levels[side] -= 1
-
-
-@outlined
-def replace_side(d: Any, j: int, side: int, rows: Any) -> None:
-    """Replace a side by its rows of a whole book, int64 (n, 3) of side, price and quantity; unchanged levels stay eaten."""
-    sign = 1 if side == BIDS else -1
-    i = d.inst[j].n_levels[side] - 1
-    # forget what is not named any more, so that what is named keeps what was taken from it
-    while i >= 0:
-        price = d.depth[j, side, i].price
-        named = False
-        for row in range(rows.shape[0]):
-            if rows[row, 1] == price and rows[row, 0] == sign:
-                named = True
-                break
-        if not named:
-            set_level(d, j, side, price, 0)
-        i -= 1
-    for row in range(rows.shape[0]):
-        if rows[row, 0] == sign:
-            set_level(d, j, side, rows[row, 1], rows[row, 2])
-
-
 @inlined
 def top_qty(d: Any, j: int, side: int) -> int:
     """What is left at the best price of a side, after what was taken."""

@@ -12,16 +12,17 @@ import numba
 import numpy as np
 
 from twinstar_kit.jit import compiled, outlined
-from twinstar_kit.kernel import commands, flow, liquidation, margin, market, matching, step
+from twinstar_kit.kernel import commands, flow, liquidation, margin, market, matching, step, stream
 from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.desk import Desk, as_desk
 from twinstar_kit.kernel.gate import Op, act_types
 from twinstar_kit.kernel.plain import as_kernel_sees
-from twinstar_kit.kernel.tables import Desk
 
 PLACE, AMEND, CANCEL, MOVE_MONEY = int(Op.PLACE), int(Op.AMEND), int(Op.CANCEL), int(Op.MOVE_MONEY)
 CONFIGURE, CLOSE_OUT, BAR, TRADE = int(Op.CONFIGURE), int(Op.CLOSE_OUT), int(Op.BAR), int(Op.TRADE)
 QUOTE, BOOK, LEVELS, MARK = int(Op.QUOTE), int(Op.BOOK), int(Op.LEVELS), int(Op.MARK)
 FUNDING, CLOCK, WALK, IS_SAFE = int(Op.FUNDING), int(Op.CLOCK), int(Op.WALK), int(Op.IS_SAFE)
+LAST, STREAM, DELAY = int(Op.LAST), int(Op.STREAM), int(Op.DELAY)
 PROPOSALS, SHOW = int(Op.PROPOSALS), int(Op.SHOW)
 MARKET_STEP, ORDER_STEP = int(Op.MARKET_STEP), int(Op.ORDER_STEP)
 
@@ -49,7 +50,7 @@ def command(d: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, ro
 
 @outlined
 def meet(d: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows: Any) -> None:
-    """Market data. TRADE: price, quantity, side. QUOTE: bid, ask and their quantities. FUNDING: rate, mark."""
+    """Market data. TRADE: price, quantity, side. QUOTE: bid, ask and their quantities. FUNDING: rate, mark. LAST: the last price, which meets nothing."""
     if op == TRADE:
         flow.on_trade(d, j, ts, a, b, c)
     elif op == QUOTE:
@@ -63,20 +64,22 @@ def meet(d: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows:
     elif op == FUNDING:
         margin.pay_funding(d, j, ts, a, b)
         liquidation.check_positions(d, j)
+    elif op == LAST:
+        d.inst[j].last = a
     else:
         flow.on_time(d, ts)
 
 
 @compiled
 def act(
-    state: Any, inst: Any, orders: Any, ask: Any, ledger: Any, depth: Any, out: Any, code: Any,
+    state: Any, inst: Any, orders: Any, ask: Any, ledger: Any, depth: Any, delays: Any, out: Any, code: Any,
     op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows: Any, ctx: Any,
 ) -> int:  # fmt: skip
     """Do `op` (see `gate.Op`) to the desk of these arrays, for instrument `j` at `ts` with the numbers that `op` takes.
 
-    Of what a strategy's loop asks for, `ts` is the number of the bar in `rows`.
+    Of what a strategy's loop and STREAM ask for, `ts` is the number of the first row in `rows`.
     """
-    d = Desk(state, inst, orders, ask, ledger, depth, out, code)
+    d = Desk(state, inst, orders, ask, ledger, depth, delays, out, code)
     if op == MARKET_STEP:
         step.market_step(d, rows, ts, ctx)
     elif op == ORDER_STEP:
@@ -89,6 +92,11 @@ def act(
         step.take_proposals(d, ctx)
     elif op == SHOW:
         step.show_account(d, ctx)
+    elif op == DELAY:
+        state[0].now = ts
+        return commands.latency(d, a)
+    elif op == STREAM:
+        return stream.run(d, rows, ts, ctx)
     elif op == BAR:
         matching.on_bar(d, j, rows, ts, ctx)
     elif op <= CLOSE_OUT:
@@ -111,13 +119,13 @@ def address() -> int:
     return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
 
 
-def face(arrays: Desk) -> Any:
+def face(desk: Desk) -> Any:
     """`act` for one desk: a function of the operation and its numbers."""
-    no_context = as_kernel_sees(NO_CONTEXT)
+    handle, no_context = desk.handle, as_kernel_sees(NO_CONTEXT)
 
     def ask_kernel(
         op: int, j: int = 0, ts: int = 0, a: int = 0, b: int = 0, c: int = 0, e: int = 0, rows: Any = NO_ROWS, ctx: Any = no_context
     ) -> int:  # fmt: skip
-        return act(*arrays, int(op), j, ts, a, b, c, e, rows, ctx)
+        return act(handle, int(op), j, ts, a, b, c, e, rows, ctx)
 
     return ask_kernel

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from twinstar_kit.kernel import door, step
 from twinstar_kit.kernel.context import MAX_PROPOSALS
+from twinstar_kit.kernel.desk import Desk
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
 from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.instruments import Instrument, Number
@@ -33,22 +34,24 @@ from twinstar_kit.kernel.orders import (
     TriggerBy,
     order_t,
 )
-from twinstar_kit.kernel.plain import as_kernel_sees
 from twinstar_kit.kernel.records import event_t
-from twinstar_kit.kernel.tables import Desk, instrument_t, level_t, state_t
+from twinstar_kit.kernel.tables import instrument_t, level_t, state_t
 
 Rows = npt.NDArray[np.int64]
 _PLACE, _CANCEL, _TRADE, _QUOTE = int(Op.PLACE), int(Op.CANCEL), int(Op.TRADE), int(Op.QUOTE)
-_REQUEST = struct.Struct("<" + "".join({2: "h", 4: "i", 8: "q"}[order_t[n].itemsize] for n in order_t.names or ()))
+_REQUEST = struct.Struct(
+    "<" + "".join({2: "h", 4: "i", 8: "q"}[order_t[n].itemsize] for n in order_t.names or ())
+)
 """An `order_t` record as `struct` packs it; faster than assigning its fields one by one."""
 
 
 class Engine:
     """One account over a list of instruments: the kernel's arrays and the calls that move them.
 
-    `arrays` is the `Desk` of arrays that every compiled function takes; `balances` are opening amounts per asset and are posted
+    `desk` holds the arrays, as every compiled function takes them; `balances` are opening amounts per asset and are posted
     as deposits at `ts`. Everything that happens is written to the event buffer; `drain` takes it out. `levels` is how many levels
-    a side of a book can hold; `live_book` says that the book follows every change. UsageError and InstrumentError for what cannot be
+    a side of a book can hold; `live_book` says that the book follows every change. `latencies`, which `latency="measured"` needs, is
+    int64 (n, 4) of time, order entry, response and feed, ascending in time. UsageError and InstrumentError for what cannot be
     represented.
 
     >>> btc = Instrument.from_sizes("BTC/USDT", tick="0.01", lot="0.00001")
@@ -73,6 +76,7 @@ class Engine:
         buffer: int = 16_384,
         levels: int = 1,
         live_book: bool = False,
+        latencies: Rows | None = None,
     ) -> None:
         if not instruments:
             raise UsageError("an engine needs at least one instrument")
@@ -81,16 +85,29 @@ class Engine:
         self.scales = assets_of(self.instruments)
         self.assets = tuple(self.scales)
         wallets = 2 if any(m.derivative for m in self.instruments) else 1
-        self._room = step.RECORDS_PER_ORDER * (order_capacity + 1 + MAX_PROPOSALS) + step.RECORDS_PER_LEVEL * levels
+        self._room = (
+            step.RECORDS_PER_ORDER * (order_capacity + 1 + MAX_PROPOSALS) + step.RECORDS_PER_LEVEL * levels
+        )
         self.state = np.zeros(1, state_t)
         self.inst = np.zeros(len(self.instruments), instrument_t)
         self.orders = np.zeros(order_capacity + 1, order_t)
         self.ask = np.zeros(1, order_t)
         self.ledger = np.zeros((wallets * len(self.assets), N_ACCOUNTS), np.int64)
         self.depth = np.zeros((len(self.instruments), 2, levels), level_t)
+        self.delays = _latencies(broker, latencies)
         self.out = np.zeros(max(buffer, 2 * self._room), event_t)
         self.code = np.zeros(1, np.int64)
-        kept = (self.state, self.inst, self.orders, self.ask, self.ledger, self.depth, self.out, self.code)
+        kept = (
+            self.state,
+            self.inst,
+            self.orders,
+            self.ask,
+            self.ledger,
+            self.depth,
+            self.delays,
+            self.out,
+            self.code,
+        )
         self._arrays = Desk(*map(as_kernel_sees, kept))
         self.code[0] = door.address()
         self._act = door.face(self._arrays)
@@ -106,11 +123,6 @@ class Engine:
     def act(self) -> Any:
         """The kernel's one function for this account: `act(op, j, ts, a, b, c, e, rows, ctx)`, see `door.act`."""
         return self._act
-
-    @property
-    def arrays(self) -> Desk:
-        """The arrays of the account, as the compiled functions take them."""
-        return self._arrays
 
     def index_of(self, symbol: str) -> int:
         """Where `symbol` stands in the engine's table; InstrumentError when it does not."""
@@ -164,7 +176,15 @@ class Engine:
 
     def configure(self, ts: int, setting: Setting, j: int = 0, value: int = 0, slot: int = 0) -> Reason:
         """Change the leverage, the margin mode, the position mode or an isolated margin; a refusal's reason, or NONE."""
-        return Reason(self._act(Op.CONFIGURE, j, ts, int(setting), slot, int(value)))
+        if not 0 <= slot <= 1:
+            raise UsageError(f"slot = {slot} must be 0, the long or only position, or 1, the short one")
+        return Reason(self._act(Op.CONFIGURE, self._at(j), ts, int(setting), slot, int(value)))
+
+    def _at(self, j: int) -> int:
+        """`j` if there is such an instrument: compiled code reads memory as it is told to."""
+        if not 0 <= j < len(self.instruments):
+            raise UsageError(f"there is no instrument number {j}; there are {len(self.instruments)}")
+        return j
 
     # -- orders --------------------------------------------------------------------------------------------
 
@@ -187,16 +207,30 @@ class Engine:
         _REQUEST.pack_into(
             self.ask.data.cast("B"), 0,
             0, 0, j, side, ord_type, 0, 0, 0, trigger_by, time_in_force, position_side, self_trade, flags, link_id, parent_id,
-            qty, 0, price, stop_px, trail, trail_rate, activation_px, limit_offset, 0, 0, display_qty, 0, -1, 0, arrive_ts, expire_ts, 0, 0,
+            qty, 0, price, stop_px, trail, trail_rate, activation_px, limit_offset, 0, 0, display_qty, 0, -1, 0, arrive_ts, expire_ts, 0, 0, 0,
         )  # fmt: skip
         return int(self._act(_PLACE, 0, ts))
 
     def amend(
-        self, ts: int, order_id: int, *, qty: int = -1, price: int = -1, stop_px: int = -1, trail: int = -1, trail_rate: int = -1
+        self,
+        ts: int,
+        order_id: int,
+        *,
+        qty: int = -1,
+        price: int = -1,
+        stop_px: int = -1,
+        trail: int = -1,
+        trail_rate: int = -1,
     ) -> Reason:
         """Change an open order; what is left out stays. The reason of a refusal, or NONE."""
         return Reason(
-            self._act(Op.AMEND, 0, ts, order_id, rows=np.array([[qty, price, stop_px, trail, trail_rate, 0]], np.int64))
+            self._act(
+                Op.AMEND,
+                0,
+                ts,
+                order_id,
+                rows=np.array([[qty, price, stop_px, trail, trail_rate, 0]], np.int64),
+            )
         )
 
     def cancel(self, ts: int, order_id: int) -> bool:
@@ -207,38 +241,45 @@ class Engine:
 
     def on_bar(self, j: int, row: Rows) -> None:
         """Let one complete bar (a row of `Bars.rows`) meet the orders of instrument `j`."""
-        self._act(Op.BAR, j, 0, rows=np.array(row, np.int64).reshape(1, 6))
+        self._act(Op.BAR, self._at(j), 0, rows=np.array(row, np.int64).reshape(1, 6))
 
     def on_trade(self, j: int, ts: int, price: int, qty: int = MAX_UNITS, side: int = 0) -> None:
         """Let one trade (side of the taker, 0: unknown) meet the orders of instrument `j`."""
-        self._act(_TRADE, j, ts, price, qty, side)
+        self._act(_TRADE, self._at(j), ts, price, qty, side)
 
     def on_quote(self, j: int, ts: int, bid: int, ask: int, bid_qty: int = 0, ask_qty: int = 0) -> None:
         """Let the best bid and ask meet the orders of instrument `j`; a quantity of 0 bounds nothing."""
-        self._act(_QUOTE, j, ts, bid, ask, bid_qty, ask_qty)
+        self._act(_QUOTE, self._at(j), ts, bid, ask, bid_qty, ask_qty)
 
     def on_book(self, j: int, ts: int, bids: Rows, asks: Rows) -> None:
         """Let a whole book, int64 (n, 2) of price and quantity with the best first, meet the orders of instrument `j`."""
         rows = np.empty((len(bids) + len(asks), 3), np.int64)
         rows[: len(bids), 0], rows[len(bids) :, 0] = 1, -1
         rows[: len(bids), 1:], rows[len(bids) :, 1:] = bids, asks
-        self._act(Op.BOOK, j, ts, rows=rows)
+        self._act(Op.BOOK, self._at(j), ts, rows=rows)
 
     def on_levels(self, j: int, ts: int, rows: Rows) -> None:
         """Let changes of levels, int64 (n, 3) of side (1 bids, -1 asks), price and quantity (0: gone), meet the orders."""
-        self._act(Op.LEVELS, j, ts, rows=np.array(rows, np.int64, order="C"))
+        self._act(Op.LEVELS, self._at(j), ts, rows=np.array(rows, np.int64, order="C"))
 
     def on_mark(self, j: int, ts: int, price: int) -> None:
         """A new mark price of instrument `j`."""
-        self._act(Op.MARK, j, ts, price)
+        self._act(Op.MARK, self._at(j), ts, price)
 
     def on_funding(self, j: int, ts: int, rate: int, price: int) -> None:
         """Funding of instrument `j`: `rate` in hundred-millionths of the positions' value at the mark `price`."""
-        self._act(Op.FUNDING, j, ts, rate, price)
+        self._act(Op.FUNDING, self._at(j), ts, rate, price)
 
     def on_time(self, ts: int) -> None:
         """Nothing but time has passed: orders arrive and expire."""
         self._act(Op.CLOCK, 0, ts)
+
+    def delay(self, ts: int, leg: int) -> int:
+        """How long a leg (0 order entry, 1 response, 2 feed) takes at `ts`, for loops that show an account late.
+
+        With `latency="normal"` it is the account's next draw.
+        """
+        return int(self._act(Op.DELAY, 0, ts, leg))
 
     def book(self, j: int, side: int) -> npt.NDArray[np.void]:
         """The levels of a side (1 bids, -1 asks) of instrument `j`, the best first, of dtype `level_t`."""
@@ -248,7 +289,7 @@ class Engine:
 
     def close_out(self, j: int = 0) -> None:
         """Cancel everything open on instrument `j` and close its positions at the latest price."""
-        self._act(Op.CLOSE_OUT, j)
+        self._act(Op.CLOSE_OUT, self._at(j))
 
     # -- what came of it -----------------------------------------------------------------------------------
 
@@ -256,7 +297,9 @@ class Engine:
         """Take the events out of the buffer: a copy, in order, of dtype `event_t`."""
         n = int(self.state["n_out"][0])
         if n >= len(self.out) - 1:
-            raise RuntimeError(f"the event buffer of {len(self.out)} overflowed: events were lost, the account cannot go on")
+            raise RuntimeError(
+                f"the event buffer of {len(self.out)} overflowed: events were lost, the account cannot go on"
+            )
         events = self.out[:n].copy()
         self.state["n_out"] = 0
         return events
@@ -304,12 +347,24 @@ class Engine:
 
     def header(self) -> dict[str, Any]:
         """What the journal's header says about this engine."""
-        return {"broker": self.broker.canonical(), "instruments": [m.canonical() for m in self.instruments]}
+        said = {"broker": self.broker.canonical(), "instruments": [m.canonical() for m in self.instruments]}
+        if self.broker.latency == "measured":
+            said["latencies"] = hashlib.sha256(self.delays.astype("<i8").tobytes()).hexdigest()
+        return said
 
     @cached_property
     def _layout(self) -> bytes:
         described = repr(
-            (state_t, instrument_t, order_t, level_t, self.depth.shape, self.assets, [m.symbol for m in self.instruments], N_ACCOUNTS)
+            (
+                state_t,
+                instrument_t,
+                order_t,
+                level_t,
+                self.depth.shape,
+                self.assets,
+                [m.symbol for m in self.instruments],
+                N_ACCOUNTS,
+            )
         )
         return hashlib.sha256(described.encode()).digest()[:8]
 
@@ -342,6 +397,24 @@ class Engine:
         at += int(filled.sum()) * level_t.itemsize
         n = int(self.state["n_orders"][0])
         self.orders[:n] = np.frombuffer(snapshot, order_t, n, at)
+
+
+def _latencies(broker: Broker, table: Rows | None) -> Rows:
+    """The table of measured latencies as the kernel reads it: one row of nothing where none are."""
+    if (table is None) == (broker.latency == "measured"):
+        raise UsageError(
+            "a table of latencies belongs to latency = 'measured', and latency = 'measured' needs one"
+        )
+    if table is None:
+        return np.zeros((1, 4), np.int64)
+    made = np.array(table, np.int64, order="C")
+    if made.ndim != 2 or made.shape[1] != 4 or not len(made):
+        raise UsageError(
+            f"latencies must have the shape (n, 4): time, order entry, response, feed; not {made.shape}"
+        )
+    if (np.diff(made[:, 0]) <= 0).any() or (made[:, 1:] < 0).any():
+        raise UsageError("latencies must ascend in time, and none may be below zero")
+    return made
 
 
 __all__ = ["Engine", "EventKind", "OrdType", "Side"]

@@ -44,6 +44,12 @@ def fee_rate(d: Any, j: int, maker: bool) -> int:
     return rate
 
 
+@inlined
+def highest_rate(d: Any, j: int) -> int:
+    """The fee rate that an order must be able to pay, whichever it turns out to be."""
+    return max(fee_rate(d, j, True), fee_rate(d, j, False))
+
+
 @outlined
 def count_volume(d: Any, j: int, value: int) -> None:
     """Add a fill's value to today's volume, if it is counted in the asset of the tiers."""
@@ -61,15 +67,19 @@ def fee_of(value: int, rate: int) -> int:
 
 
 @outlined
-def third_asset(d: Any, j: int, fee: int) -> int:
-    """Units of the fee asset that pay `fee` at its last price, or 0 when it has no price or there is not enough of it."""
+def third_asset(d: Any, j: int, fee: int, sold: int) -> int:
+    """Units of the fee asset that pay `fee` at its last price, or 0 when it has no price or there is not enough of it.
+
+    `sold` of the free balance of the base is leaving with the same fill.
+    """
     m = d.inst[j]
     f = m.fee_instrument
     if f < 0 or fee <= 0 or d.inst[f].last <= 0:
         return 0
     units = mul_div_up(fee, d.inst[f].divisor, d.inst[f].last)
     row = d.inst[f].base + (m.settle // d.state[0].n_assets) * d.state[0].n_assets
-    return units if d.ledger[row, FREE] >= units else 0
+    free = d.ledger[row, FREE] - (sold if row == m.base else 0)
+    return units if free >= units else 0
 
 
 @inlined

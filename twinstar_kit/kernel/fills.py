@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from twinstar_kit.jit import outlined
-from twinstar_kit.kernel.admission import CLOSE_POSITION, LIMIT, MARKET, OK, REDUCE_ONLY, opening_qty
+from twinstar_kit.kernel.admission import CLOSE_POSITION, LIMIT, REDUCE_ONLY, opening_qty
 from twinstar_kit.kernel.book import (
     INSUFFICIENT_BALANCE,
     POSITION_CLOSED,
     arm,
     cancel_row,
     drop,
-    end_children,
+    end_parent,
     end_protection,
     tell_children,
     tell_links,
 )
-from twinstar_kit.kernel.fees import count_volume, fee_flags, fee_of, fee_rate, fee_row, pay_fee, third_asset
-from twinstar_kit.kernel.ledger import FREE, HELD, MARGIN, ROUNDING, post
+from twinstar_kit.kernel.fees import (
+    count_volume,
+    fee_flags,
+    fee_of,
+    fee_rate,
+    fee_row,
+    highest_rate,
+    pay_fee,
+    third_asset,
+)
+from twinstar_kit.kernel.ledger import FEES, FREE, HELD, MARGIN, ROUNDING, post
 from twinstar_kit.kernel.ledger import MARKET as EVERYBODY
-from twinstar_kit.kernel.margin import available, initial_margin, take_loss
+from twinstar_kit.kernel.margin import available, draw, initial_margin
 from twinstar_kit.kernel.money import mul_div
 from twinstar_kit.kernel.orders import EventKind
 from twinstar_kit.kernel.tables import FillFlag, report
@@ -72,7 +81,8 @@ def fill(d: Any, k: int, price: int, maker: bool, there: int, reason: int) -> in
         return 0
     starved = affordable < qty
     qty = min(qty, affordable)
-    order_id, link_id, side, entered = o.order_id, o.link_id, o.side, not o.flags & REDUCE_ONLY
+    order_id, link_id, parent_id, side = o.order_id, o.link_id, o.parent_id, o.side
+    entered = not o.flags & REDUCE_ONLY
     o.cum_qty += qty
     settle(d, k, price, qty, left, maker, reason, met, 0 if there >= UNBOUNDED else there)
     filled, done = o.cum_qty, o.cum_qty >= o.order_qty
@@ -88,7 +98,9 @@ def fill(d: Any, k: int, price: int, maker: bool, there: int, reason: int) -> in
         cancel_row(d, k, INSUFFICIENT_BALANCE)
     if link_id != 0:
         tell_links(d, order_id, link_id, qty)
-    tell_children(d, order_id, filled, price)
+    tell_children(d, order_id, filled, qty, price)
+    if done and parent_id != 0 and not entered:
+        end_parent(d, parent_id)
     if entered:
         arm(d, j, side, price)
     if not entered or m.kind != SPOT or side < 0:
@@ -125,17 +137,18 @@ def covered(d: Any, k: int, price: int, qty: int, left: int) -> int:
         if o.side < 0:
             return qty
         value = value_up(m, price, qty)
-        need = value + max(0, fee_of(value, fee_rate(d, j, False)))
+        need = value + max(0, fee_of(value, highest_rate(d, j)))
         return qty if need <= share_of(o.held, qty, left) + d.ledger[m.quote, FREE] else 0
     part = opening_qty(d, o, qty)
     if part == 0:
         return qty
     value = value_up(m, price, qty)
-    need = initial_margin(m, value_up(m, price, part)) + max(0, fee_of(value, fee_rate(d, j, False)))
+    need = initial_margin(m, value_up(m, price, part)) + max(0, fee_of(value, highest_rate(d, j)))
     have = share_of(o.held, qty, left) + available(d, m.settle)
     if part < qty:
         slot = slot_of(o.position_side)
-        have += m.margin[slot] + min(0, profit_of(m, slot, price, qty - part))
+        gain = min(0, profit_of(m, slot, price, qty - part))
+        have += max(0, m.margin[slot] + gain) if m.isolated != 0 else m.margin[slot] + gain
     return qty if need <= have else qty - part
 
 
@@ -160,7 +173,7 @@ def settle(
     up, down = value_up(m, price, qty), value_down(m, price, qty)
     rate = fee_rate(d, j, maker)
     fee = fee_of(up if o.side > 0 and m.kind == SPOT else down if m.kind == SPOT else up, rate)
-    units = third_asset(d, j, fee)
+    units = third_asset(d, j, fee, qty if m.kind == SPOT and o.side < 0 and o.held == 0 else 0)
     paid_in = fee_row(d, j) if units > 0 else m.settle
     flags = (MAKER if maker else 0) | fee_flags(d, j, fee, units)
     if m.kind == SPOT:
@@ -225,7 +238,10 @@ def settle_contract(d: Any, k: int, price: int, qty: int, left: int, closing: in
     o.held -= share
     if closing > 0:
         close_part(d, j, slot, price, closing, UNBOUNDED, o.order_id)
-    pay_fee(d, row, FREE, fee, j, o.order_id)
+    if fee > 0:
+        draw(d, row, FEES, fee, fee, j, o.order_id)
+    else:
+        pay_fee(d, row, FREE, fee, j, o.order_id)
     opening = qty - closing
     if opening > 0:
         m.position[slot] += o.side * opening
@@ -241,13 +257,16 @@ def settle_contract(d: Any, k: int, price: int, qty: int, left: int, closing: in
 def close_part(d: Any, j: int, slot: int, price: int, qty: int, cap: int, order_id: int) -> None:
     """Close `qty` of a position at `price`: its share of the collateral comes free, profit or loss is posted.
 
-    A loss above `cap` is paid by the venue's insurance.
+    A loss above `cap`, and of an isolated position above its collateral, is paid by the venue's insurance.
     """
     m = d.inst[j]
     position = m.position[slot]
     own = abs(position)
     gain = profit_of(m, slot, price, qty)
     margin = share_of(m.margin[slot], qty, own)
+    if m.isolated != 0 and gain < 0:
+        margin = max(margin, min(-gain, m.margin[slot]))
+        cap = min(cap, margin)
     m.cost[slot] -= share_of(m.cost[slot], qty, own)
     m.margin[slot] -= margin
     m.position[slot] -= qty if position > 0 else -qty
@@ -255,6 +274,4 @@ def close_part(d: Any, j: int, slot: int, price: int, qty: int, cap: int, order_
     if gain >= 0:
         post(d, m.settle, EVERYBODY, FREE, gain, j, order_id)
     else:
-        take_loss(d, m.settle, -gain, cap, j, order_id)
-
-
+        draw(d, m.settle, EVERYBODY, -gain, cap, j, order_id)

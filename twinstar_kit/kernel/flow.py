@@ -8,7 +8,10 @@ Conditions of a fill, at each instant, in this order:
 - A trade fires stops by the last price; a market order of a stop takes from a live book, else fills at the trade's price.
 - A resting LIMIT fills as a maker at its own price when a trade goes strictly through it, and, with a queue model, when a trade at its price
   reaches it in the queue; at most what traded. It also fills when the other side's best has gone through it, at most what rests there.
+- Of several resting orders a trade meets the best price first, and at one price the older.
 - A HIDDEN order fills only when a trade goes through its price. An iceberg queues anew with each tip.
+- What must not rest is canceled by the first market data that it meets: with trades alone, the first trade.
+- An order that takes meets this account's own resting orders where they stand between it and the level, as its self-trade mode says.
 - With `liquidity="unlimited"` amounts are not bounded: an order of any size fills whole.
 - A perpetual position is liquidated at the mark price, or at the last price where no mark is known.
 
@@ -21,15 +24,15 @@ from typing import Any
 
 from twinstar_kit.jit import inlined, outlined
 from twinstar_kit.kernel.admission import FOK, IOC, LIMIT, MARKET, POST_ONLY, SEEN, WOULD_TAKE
-from twinstar_kit.kernel.book import IN_FLIGHT, WORKING, cancel_row, end_protection, row_of
+from twinstar_kit.kernel.book import WORKING, cancel_row, end_protection, row_of
 from twinstar_kit.kernel.depth import BIDS, best_px
 from twinstar_kit.kernel.fills import fill
 from twinstar_kit.kernel.liquidation import check_positions
-from twinstar_kit.kernel.matching import beyond_protection, execute
+from twinstar_kit.kernel.matching import beyond_protection, execute, settle_down, turned_away
 from twinstar_kit.kernel.orders import Reason, SelfTrade
 from twinstar_kit.kernel.queue import join, on_traded
-from twinstar_kit.kernel.triggers import BY_LAST, BY_MARK, BY_QUOTE, fire, follow, reached, wake
-from twinstar_kit.kernel.values import SPOT, UNBOUNDED, marked
+from twinstar_kit.kernel.triggers import BY_LAST, BY_MARK, BY_QUOTE, fire, follow, reached, wake, watched
+from twinstar_kit.kernel.values import SPOT, UNBOUNDED
 
 MET_QUOTE, MET_BOOK, MET_TRADE, MET_QUEUE = (
     int(Reason.MET_QUOTE), int(Reason.MET_BOOK), int(Reason.MET_TRADE), int(Reason.MET_QUEUE),
@@ -54,11 +57,12 @@ def there_for(d: Any, k: int) -> int:
     other = 1 if o.side > 0 else 0
     if not d.state[0].bounded:
         return UNBOUNDED if crosses(o, best_px(d, o.instrument, other)) else 0
-    total = 0
+    total, lot = 0, d.inst[o.instrument].lot
     for i in range(d.inst[o.instrument].n_levels[other]):
         level = d.depth[o.instrument, other, i]
         if crosses(o, level.price) and not beyond_protection(d, k, level.price):
-            total += max(0, level.qty - level.taken)
+            # a level is filled in whole lots
+            total += max(0, level.qty - level.taken) // lot * lot
     return total
 
 
@@ -75,6 +79,9 @@ def take(d: Any, k: int) -> None:
         level = d.depth[j, other, i]
         if not crosses(d.orders[k], level.price):
             return
+        if not prevent_self_trade(d, k, level.price):
+            return
+        k = row_of(d, order_id)
         if beyond_protection(d, k, level.price):
             cancel_row(d, k, BEYOND_PROTECTION)
             end_protection(d, j)
@@ -90,29 +97,31 @@ def take(d: Any, k: int) -> None:
 
 
 @outlined
-def prevent_self_trade(d: Any, k: int) -> bool:
-    """End the order in row `k`, or what of this account it would meet, as it asks; whether it still stands."""
+def prevent_self_trade(d: Any, k: int, level: int) -> bool:
+    """End the order in row `k`, or what of this account it would meet before or at `level`, as it asks; whether it still stands.
+
+    A `level` of 0 stands for as far as the order goes.
+    """
     o = d.orders[k]
     mode, order_id = o.self_trade, o.order_id
     if mode == 0:
         return True
     j, side = o.instrument, o.side
-    best = best_px(d, j, 1 if side > 0 else 0)
     i = 0
     while i < d.state[0].n_orders:
         other = d.orders[i]
         own = row_of(d, order_id)
         meets = (
             other.instrument == j and other.side == -side and other.works_as == LIMIT and other.status == WORKING
-            and crosses(d.orders[own], other.price) and (best == 0 or (other.price - best) * side <= 0)
+            and crosses(d.orders[own], other.price) and (level == 0 or (other.price - level) * side <= 0)
         )  # fmt: skip
         if not meets:
             i += 1
             continue
-        if mode == EXPIRE_MAKER or mode == EXPIRE_BOTH:
+        if mode in (EXPIRE_MAKER, EXPIRE_BOTH):
             cancel_row(d, i, SELF_TRADE)
             i = 0
-        if mode == EXPIRE_TAKER or mode == EXPIRE_BOTH:
+        if mode in (EXPIRE_TAKER, EXPIRE_BOTH):
             cancel_row(d, row_of(d, order_id), SELF_TRADE)
             end_protection(d, j)
             return False
@@ -135,13 +144,14 @@ def meet_fresh(d: Any, k: int) -> None:
             cancel_row(d, k, NOT_FILLED_AT_ONCE)
             end_protection(d, j)
             return
-        if not prevent_self_trade(d, k):
-            return
-        take(d, row_of(d, order_id))
+        take(d, k)
         k = row_of(d, order_id)
         if k < 0:
             return
-    if ends and best > 0:
+    if not ends and not prevent_self_trade(d, k, 0):
+        return
+    k = row_of(d, order_id)
+    if ends:
         cancel_row(d, k, NO_LIQUIDITY if d.orders[k].works_as == MARKET else NOT_FILLED_AT_ONCE)
         end_protection(d, j)
     elif d.orders[k].works_as == LIMIT:
@@ -206,7 +216,7 @@ def fire_all(d: Any, j: int, by: int, price: int) -> bool:
     any_fired = False
     for k in range(d.state[0].n_orders):
         o = d.orders[k]
-        if o.instrument == j and o.trigger_by == by and reached(d, k, price):
+        if o.instrument == j and watched(d, o) == by and reached(d, k, price):
             fire(d, k, price)
             any_fired = True
     return any_fired
@@ -225,24 +235,30 @@ def on_trade(d: Any, j: int, ts: int, price: int, qty: int, side: int) -> None:
         meet_arrivals(d, j)
     if m.kind != SPOT and m.mark == 0:
         check_positions(d, j)
-    fired = fire_all(d, j, BY_LAST, price)
-    if m.mark == 0:
-        fired = fire_all(d, j, BY_MARK, price) or fired
-    if fired and s.live_book:
-        meet(d, j)
-    k = 0
-    while k < s.n_orders:
+    if fire_all(d, j, BY_LAST, price):
+        meet_arrivals(d, j)
+    s.trades += 1
+    k = next_met(d, j, price)
+    while k >= 0:
+        # rows move when orders end; the stamp sees to it that none meets the trade twice
+        d.orders[k].stamp = s.trades
+        meet_trade(d, k, price, qty, side)
+        k = next_met(d, j, price)
+    settle_down(d, j, price)
+
+
+@inlined
+def next_met(d: Any, j: int, price: int) -> int:
+    """The row of the order that meets the present trade next: market orders, then the best price, the older first; or -1."""
+    best, furthest = -1, 0
+    for k in range(d.state[0].n_orders):
         o = d.orders[k]
-        if o.instrument == j and o.status == WORKING and o.works_as != 0:
-            order_id = o.order_id
-            meet_trade(d, k, price, qty, side)
-            if row_of(d, order_id) != k:
-                k = 0
-                continue
-        k += 1
-    for k in range(s.n_orders):
-        if d.orders[k].instrument == j:
-            follow(d, k, price)
+        if o.instrument == j and o.status == WORKING and o.works_as != 0 and o.stamp != d.state[0].trades:
+            through = UNBOUNDED if o.works_as == MARKET else (o.price - price) * o.side
+            if best < 0 or through > furthest:
+                best = k
+                furthest = through
+    return best
 
 
 @outlined
@@ -252,13 +268,13 @@ def meet_trade(d: Any, k: int, price: int, qty: int, side: int) -> None:
     resting = o.works_as == LIMIT and o.flags & SEEN != 0
     through = o.works_as == MARKET or (o.price - price) * o.side > 0
     left = d.inst[o.instrument].left
-    if d.state[0].bounded and left < d.inst[o.instrument].lot:
-        return
+    used_up = d.state[0].bounded != 0 and left < d.inst[o.instrument].lot
     if through:
-        execute(d, k, o.price if resting else price, MET_TRADE)
+        if not used_up and not turned_away(d, k):
+            execute(d, k, o.price if resting else price, MET_TRADE)
     elif resting and price == o.price and o.ahead >= 0 and side != o.side:
         reaches = on_traded(d, k, qty)
-        if reaches > 0:
+        if reaches > 0 and not used_up:
             d.inst[o.instrument].left = min(left, reaches)
             execute(d, k, o.price, MET_QUEUE)
             d.inst[o.instrument].left = left - min(left, reaches) + d.inst[o.instrument].left
@@ -266,9 +282,33 @@ def meet_trade(d: Any, k: int, price: int, qty: int, side: int) -> None:
 
 @inlined
 def meet_arrivals(d: Any, j: int) -> None:
-    """Let what has just arrived meet the book as it is known; without one it waits for the next market data."""
-    if d.inst[j].n_levels[0] + d.inst[j].n_levels[1] > 0:
+    """Let what has just arrived, or fired, meet a book that follows every change; else it waits for the next market data."""
+    if d.state[0].live_book and d.inst[j].n_levels[0] + d.inst[j].n_levels[1] > 0:
         meet(d, j)
+
+
+@outlined
+def look(d: Any, j: int) -> None:
+    """Fire the triggers of instrument `j` that look at its quote, and let such trails follow it."""
+    m = d.inst[j]
+    for k in range(d.state[0].n_orders):
+        o = d.orders[k]
+        if o.instrument == j and o.trigger_by == BY_QUOTE:
+            price = m.ask if o.side > 0 else m.bid
+            if price > 0 and reached(d, k, price):
+                fire(d, k, price)
+            elif price > 0 and o.works_as == 0:
+                follow(d, k, price, BY_QUOTE)
+
+
+@outlined
+def on_look(d: Any, j: int, ts: int, bid: int, ask_px: int) -> None:
+    """The best prices alone: they fire triggers, and what fires waits for the book."""
+    d.state[0].now = ts
+    d.inst[j].bid = bid
+    d.inst[j].ask = ask_px
+    wake(d, ts)
+    look(d, j)
 
 
 @outlined
@@ -282,14 +322,7 @@ def on_book(d: Any, j: int, ts: int) -> None:
     if s.n_orders == 0:
         return
     wake(d, ts)
-    for k in range(s.n_orders):
-        o = d.orders[k]
-        if o.instrument == j and o.trigger_by == BY_QUOTE:
-            price = m.ask if o.side > 0 else m.bid
-            if price > 0 and reached(d, k, price):
-                fire(d, k, price)
-            elif price > 0 and o.works_as == 0:
-                follow(d, k, price)
+    look(d, j)
     meet(d, j)
 
 
@@ -303,9 +336,8 @@ def on_mark(d: Any, j: int, ts: int, price: int) -> None:
     if fire_all(d, j, BY_MARK, price):
         meet_arrivals(d, j)
     for k in range(d.state[0].n_orders):
-        o = d.orders[k]
-        if o.instrument == j and o.trigger_by == BY_MARK and o.works_as == 0:
-            follow(d, k, price)
+        if d.orders[k].instrument == j and d.orders[k].works_as == 0:
+            follow(d, k, price, BY_MARK)
 
 
 @outlined
@@ -315,5 +347,3 @@ def on_time(d: Any, ts: int) -> None:
     if wake(d, ts):
         for j in range(d.inst.shape[0]):
             meet_arrivals(d, j)
-
-

@@ -17,9 +17,6 @@ from numba.extending import intrinsic
 
 from twinstar_kit.jit import inlined
 from twinstar_kit.kernel.context import context_t
-from twinstar_kit.kernel.orders import order_t
-from twinstar_kit.kernel.records import event_t
-from twinstar_kit.kernel.tables import instrument_t, level_t, state_t
 
 INT = types.int64
 SCALARS = 7
@@ -42,6 +39,9 @@ class Op(IntEnum):
     MARK = 11
     FUNDING = 12
     CLOCK = 13
+    LAST = 14
+    STREAM = 15
+    DELAY = 16
     MARKET_STEP = 20
     ORDER_STEP = 21
     WALK = 22
@@ -51,32 +51,26 @@ class Op(IntEnum):
 
 
 @intrinsic
-def _call_act(typingctx: Any, d: Any, op: Any, j: Any, a: Any, rows: Any, ctx: Any) -> Any:
-    arrays = d.types
-
+def _call_act(typingctx: Any, code: Any, d: Any, op: Any, j: Any, a: Any, rows: Any, ctx: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        desk, *rest = args
-        parts = [builder.extract_value(desk, i) for i in range(len(arrays))]
-        code = context.make_array(arrays[-1])(context, builder, parts[-1])
-        address = builder.load(code.data)
+        code, desk, op, j, a, rows, ctx = args
         zero = context.get_constant(INT, 0)
-        values = [*parts, rest[0], rest[1], rest[2], zero, zero, zero, zero, rest[3], rest[4]]
-        kinds = [*arrays, *[INT] * SCALARS, rows, ctx]
+        values = [desk, op, j, a, zero, zero, zero, zero, rows, ctx]
         convention = context.call_conv
-        callee_type = convention.get_function_type(INT, kinds)
-        callee = builder.inttoptr(address, callee_type.as_pointer())
-        status, result = convention.call_function(builder, callee, INT, kinds, values)
+        callee_type = convention.get_function_type(INT, act_types())
+        callee = builder.inttoptr(code, callee_type.as_pointer())
+        status, result = convention.call_function(builder, callee, INT, act_types(), values)
         with cgutils.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return result
 
-    return INT(d, INT, INT, INT, rows, ctx), generate
+    return INT(INT, d, INT, INT, INT, rows, ctx), generate
 
 
 @inlined
 def through(d: Any, op: int, j: int, a: int, rows: Any, ctx: Any) -> int:
     """Let the kernel do `op` to the desk `d`; see `door.act`."""
-    return _call_act(d, op, j, a, rows, ctx)  # type: ignore[no-any-return, call-arg]
+    return _call_act(d.code, d, op, j, a, rows, ctx)  # type: ignore[no-any-return, call-arg]
 
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -85,7 +79,7 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         """The same without numba: a plain call."""
         from twinstar_kit.kernel.door import act
 
-        return act(*d, op, j, a, 0, 0, 0, 0, rows, ctx)
+        return act(d, op, j, a, 0, 0, 0, 0, rows, ctx)
 
 
 def array_of(dtype: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:
@@ -96,7 +90,14 @@ def array_of(dtype: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:
 def desk_types() -> tuple[Any, ...]:
     """numba's types of the arrays of a `Desk`, in order."""
     record = [array_of(t) for t in (state_t, instrument_t, order_t, order_t)]
-    return (*record, array_of(np.int64, 2), array_of(level_t, 3), array_of(event_t), array_of(np.int64))
+    return (
+        *record,
+        array_of(np.int64, 2),
+        array_of(level_t, 3),
+        array_of(np.int64, 2),
+        array_of(event_t),
+        array_of(np.int64),
+    )
 
 
 def act_types() -> tuple[Any, ...]:

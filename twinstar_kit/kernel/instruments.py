@@ -104,11 +104,15 @@ class Instrument:
             )
         if not 1 <= self.money_divisor <= 2**50:
             raise InstrumentError(f"{self.symbol}: its money does not fit 64 bits; lower a scale")
-        if len(self.ladder) > LADDER or [r.price_from for r in self.ladder] != sorted({r.price_from for r in self.ladder}):
+        if len(self.ladder) > LADDER or [r.price_from for r in self.ladder] != sorted(
+            {r.price_from for r in self.ladder}
+        ):
             raise InstrumentError(f"{self.symbol}: a tick ladder ascends, in at most {LADDER} rungs")
         if any(rung.tick < 1 or rung.tick % self.tick for rung in self.ladder):
             raise InstrumentError(f"{self.symbol}: every tick of a ladder is a multiple of the smallest")
-        if len(self.margin_tiers) > MARGIN_TIERS or [t.cap for t in self.margin_tiers] != sorted({t.cap for t in self.margin_tiers}):
+        if len(self.margin_tiers) > MARGIN_TIERS or [t.cap for t in self.margin_tiers] != sorted(
+            {t.cap for t in self.margin_tiers}
+        ):
             raise InstrumentError(f"{self.symbol}: margin tiers ascend, at most {MARGIN_TIERS} of them")
 
     @classmethod
@@ -261,7 +265,10 @@ class Instrument:
     def canonical(self) -> dict[str, Any]:
         """The fields that a journal's header records."""
         plain = asdict(self) | {"kind": int(self.kind)}
-        return plain | {"ladder": [list(r) for r in self.ladder], "margin_tiers": [list(t) for t in self.margin_tiers]}
+        return plain | {
+            "ladder": [list(r) for r in self.ladder],
+            "margin_tiers": [list(t) for t in self.margin_tiers],
+        }
 
     @classmethod
     def from_canonical(cls, fields: dict[str, Any]) -> Instrument:

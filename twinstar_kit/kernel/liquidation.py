@@ -7,10 +7,10 @@ from typing import Any
 from twinstar_kit.jit import outlined
 from twinstar_kit.kernel.admission import CLOSE_POSITION, MARKET, REDUCE_ONLY
 from twinstar_kit.kernel.book import WORKING, cancel_row, clear_ask, drop, end_protection, enter
-from twinstar_kit.kernel.fees import count_volume, fee_of, fee_rate, pay_fee
+from twinstar_kit.kernel.fees import count_volume, fee_of, fee_rate
 from twinstar_kit.kernel.fills import CLOSES, FILLED, LIQUIDATED_FILL, close_part, profit_of
-from twinstar_kit.kernel.ledger import FREE
-from twinstar_kit.kernel.margin import backing, cross_collateral, is_below_maintenance, maintenance
+from twinstar_kit.kernel.ledger import FEES
+from twinstar_kit.kernel.margin import backing, cross_collateral, draw, is_below_maintenance, maintenance
 from twinstar_kit.kernel.orders import EventKind, Reason
 from twinstar_kit.kernel.tables import latest, note, report
 from twinstar_kit.kernel.values import SPOT, marked, slipped, value_up
@@ -54,7 +54,7 @@ def liquidate(d: Any, j: int, slot: int, price: int) -> None:
     fee = min(max(0, fee_of(value, fee_rate(d, j, False))), max(0, cap + gain))
     report(d, k, FILLED, LIQUIDATION, at, qty, fee, CLOSES | LIQUIDATED_FILL, m.settle, price, 0)
     close_part(d, j, slot, at, qty, cap, o.order_id)
-    pay_fee(d, m.settle, FREE, fee, j, o.order_id)
+    draw(d, m.settle, FEES, fee, fee, j, o.order_id)
     count_volume(d, j, value)
     drop(d, k)
     end_protection(d, j)

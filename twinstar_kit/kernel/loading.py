@@ -8,10 +8,8 @@ from typing import Any
 
 from twinstar_kit.kernel.errors import InstrumentError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Kind
-from twinstar_kit.kernel.models import FILLS, PATHS, QUEUES, SLIPPAGES, Broker, rate_units
+from twinstar_kit.kernel.models import FILLS, LATENCIES, PATHS, QUEUES, SLIPPAGES, Broker, rate_units
 from twinstar_kit.kernel.money import RATE_SCALE, to_units
-
-MODELS = {"none": 0, "fixed": 1, "normal": 2}
 
 
 def assets_of(instruments: Sequence[Instrument]) -> dict[str, int]:
@@ -21,7 +19,11 @@ def assets_of(instruments: Sequence[Instrument]) -> dict[str, int]:
     """
     scales: dict[str, int] = {}
     for m in instruments:
-        counted = [(m.settle, m.quote_scale)] if m.derivative else [(m.base, m.amount_scale), (m.quote, m.quote_scale)]
+        counted = (
+            [(m.settle, m.quote_scale)]
+            if m.derivative
+            else [(m.base, m.amount_scale), (m.quote, m.quote_scale)]
+        )
         for asset, scale in counted:
             if scales.setdefault(asset, scale) != scale:
                 raise InstrumentError(
@@ -31,7 +33,9 @@ def assets_of(instruments: Sequence[Instrument]) -> dict[str, int]:
     return scales
 
 
-def load_state(s: Any, broker: Broker, instruments: Sequence[Instrument], scales: dict[str, int], timeframe_ms: int) -> None:
+def load_state(
+    s: Any, broker: Broker, instruments: Sequence[Instrument], scales: dict[str, int], timeframe_ms: int
+) -> None:
     """Write the broker's rules into the state record `s`."""
     s["next_order_id"] = 1
     s["timeframe_ms"], s["day"] = timeframe_ms, 86_400_000
@@ -39,14 +43,20 @@ def load_state(s: Any, broker: Broker, instruments: Sequence[Instrument], scales
     s["fill_on_close"] = FILLS.index(broker.fill)
     s["path"] = PATHS.index(broker.path)
     s["slippage_model"] = SLIPPAGES.index(broker.slippage_model)
-    s["slippage"] = rate_units(broker.slippage_bps / 10_000 if broker.slippage_model == "bps" else broker.slippage)
+    s["slippage"] = rate_units(
+        broker.slippage_bps / 10_000 if broker.slippage_model == "bps" else broker.slippage
+    )
     s["protection"] = rate_units(broker.protection_bps / 10_000)
     s["bounded"] = broker.liquidity == "bounded"
     s["volume_share"] = rate_units(broker.volume_share)
     s["queue_model"], s["queue_power"] = QUEUES.index(broker.queue), float(broker.queue_power)
-    s["latency_model"] = MODELS[broker.latency]
-    if broker.latency != "none":
-        s["latency_mean"] = [int(broker.latency_order_ms), int(broker.latency_response_ms), int(broker.latency_feed_ms)]
+    s["latency_model"] = LATENCIES.index(broker.latency)
+    if broker.latency in ("fixed", "normal"):
+        s["latency_mean"] = [
+            int(broker.latency_order_ms),
+            int(broker.latency_response_ms),
+            int(broker.latency_feed_ms),
+        ]
         s["latency_spread"] = int(broker.latency_spread_ms)
     s["seed"] = broker.seed
     if broker.amount is not None:
@@ -87,7 +97,11 @@ def load_instrument(
     r["fee_instrument"] = _fee_instrument(m, broker, instruments)
     most = m.margin_tiers[0].leverage if m.margin_tiers else 1000
     r["leverage"] = min(broker.leverage, most) if m.derivative else 1
-    r["price_one"], r["amount_one"], r["money_one"] = 10.0**m.price_scale, 10.0**m.amount_scale, 10.0**m.quote_scale
+    r["price_one"], r["amount_one"], r["money_one"] = (
+        10.0**m.price_scale,
+        10.0**m.amount_scale,
+        10.0**m.quote_scale,
+    )
 
 
 def _fee_instrument(m: Instrument, broker: Broker, instruments: Sequence[Instrument]) -> int:

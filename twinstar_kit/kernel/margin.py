@@ -18,7 +18,11 @@ from twinstar_kit.kernel.tables import latest, note
 from twinstar_kit.kernel.values import INVERSE, SPOT, marked, toward, unrealised, value_down, value_up
 
 FUNDED, CONFIGURE, REJECTED = int(EventKind.FUNDED), int(EventKind.CONFIGURE), int(EventKind.REJECTED)
-INVALID_LEVERAGE, POSITION_OPEN, ABOVE_TIER = int(Reason.INVALID_LEVERAGE), int(Reason.POSITION_OPEN), int(Reason.ABOVE_TIER)
+INVALID_LEVERAGE, POSITION_OPEN, ABOVE_TIER = (
+    int(Reason.INVALID_LEVERAGE),
+    int(Reason.POSITION_OPEN),
+    int(Reason.ABOVE_TIER),
+)
 INSUFFICIENT_BALANCE, NOT_SPOT = int(Reason.INSUFFICIENT_BALANCE), int(Reason.NOT_SPOT)
 MARGIN_TOO_SMALL, NO_POSITION = int(Reason.MARGIN_TOO_SMALL), int(Reason.NO_POSITION)
 LEVERAGE, ISOLATED, HEDGE, ADD_MARGIN = (int(s) for s in Setting)
@@ -129,31 +133,29 @@ def is_below_maintenance(d: Any, j: int, slot: int, price: int) -> bool:
 def liquidation_px(d: Any, j: int, slot: int) -> int:
     """The price at which a position is liquidated, other prices unchanged; 0 when there is none.
 
-    Solved for the tier of the position's present value: backing + profit(price) = maintenance(price).
+    Solves backing + profit(value) = maintenance(value) for each tier. As rates rise from tier to tier the maintenance
+    margin is the highest of what the tiers ask, so what counts is the tier that is reached first.
     """
     m = d.inst[j]
     position = m.position[slot]
     way = toward(m, position)
     if way == 0:
         return 0
-    qty = abs(position)
-    rate, amount = RATE_SCALE // 200, 0
-    if m.n_tiers > 0:
-        i = tier_of(m, m.cost[slot])
-        rate, amount = m.tier_rate[i], m.tier_amount[i]
-    room = backing(d, j, slot) + amount
-    if way > 0:
-        # room + V - cost = rate * V
-        left = m.cost[slot] - room
-        if left <= 0:
-            return 0
-        worth = mul_div_up(left, RATE_SCALE, RATE_SCALE - rate)
-    else:
-        # room + cost - V = rate * V
-        left = m.cost[slot] + room
-        if left <= 0:
-            return marked(m)
-        worth = mul_div(left, RATE_SCALE, RATE_SCALE + rate)
+    qty, worth, behind = abs(position), 0, backing(d, j, slot)
+    if way < 0 and m.cost[slot] + behind <= 0:
+        return marked(m)
+    for i in range(max(1, m.n_tiers)):
+        rate, amount = RATE_SCALE // 200, 0
+        if m.n_tiers > 0:
+            rate, amount = m.tier_rate[i], m.tier_amount[i]
+        if way > 0:
+            # behind + worth - cost = rate * worth - amount
+            left = m.cost[slot] - behind - amount
+            worth = max(worth, mul_div_up(left, RATE_SCALE, RATE_SCALE - rate) if left > 0 else 0)
+        else:
+            # behind + cost - worth = rate * worth - amount
+            most = mul_div(m.cost[slot] + behind + amount, RATE_SCALE, RATE_SCALE + rate)
+            worth = most if i == 0 else min(worth, most)
     if worth <= 0:
         return 0
     if m.kind == INVERSE:
@@ -162,18 +164,43 @@ def liquidation_px(d: Any, j: int, slot: int) -> int:
 
 
 @outlined
-def take_loss(d: Any, row: int, loss: int, cap: int, j: int, order_id: int) -> None:
-    """Post a loss to the market: from FREE up to `cap`, the rest from the venue's insurance."""
-    own = min(loss, max(cap, 0))
-    post(d, row, FREE, MARKET, own, j, order_id)
-    post(d, row, INSURANCE, MARKET, loss - own, j, order_id)
+def free_up(d: Any, row: int, need: int) -> None:
+    """Let FREE of a swap wallet hold `need`, as far as open orders and cross positions have it reserved."""
+    k = d.state[0].n_orders - 1
+    while k >= 0 and d.ledger[row, FREE] < need:
+        o = d.orders[k]
+        if o.held > 0 and d.inst[o.instrument].kind != SPOT and d.inst[o.instrument].settle == row:
+            part = min(o.held, need - d.ledger[row, FREE])
+            post(d, row, HELD, FREE, part, o.instrument, o.order_id)
+            o.held -= part
+        k -= 1
+    for j in range(d.inst.shape[0]):
+        m = d.inst[j]
+        if m.kind != SPOT and m.settle == row and m.isolated == 0:
+            for slot in range(2):
+                part = min(m.margin[slot], need - d.ledger[row, FREE])
+                if part > 0:
+                    post(d, row, MARGIN, FREE, part, j, 0)
+                    m.margin[slot] -= part
+
+
+@outlined
+def draw(d: Any, row: int, target: int, amount: int, cap: int, j: int, order_id: int) -> None:
+    """Pay `amount` out of a swap wallet: up to `cap` and to what stands behind it, the rest from the venue's insurance."""
+    own = min(amount, max(cap, 0))
+    if own > d.ledger[row, FREE]:
+        free_up(d, row, own)
+        own = min(own, max(0, d.ledger[row, FREE]))
+    post(d, row, FREE, target, own, j, order_id)
+    post(d, row, INSURANCE, target, amount - own, j, order_id)
 
 
 @outlined
 def pay_funding(d: Any, j: int, ts: int, rate: int, price: int) -> None:
     """Exchange funding on the positions of instrument `j`: value at the mark times `rate` (1e-8), longs to shorts if positive.
 
-    What is paid is rounded up, what is received down. An isolated position pays from its own margin.
+    What is paid is rounded up, what is received down. An isolated position pays from its own margin and no more, a cross
+    position from its wallet.
     """
     d.state[0].now = ts
     m = d.inst[j]
@@ -194,13 +221,10 @@ def pay_funding(d: Any, j: int, ts: int, rate: int, price: int) -> None:
         r.last_qty = qty
         r.ref_px = rate
         if pays:
-            own = amount
-            if m.isolated != 0:
-                own = min(amount, m.margin[slot])
-                post(d, m.settle, MARGIN, MARKET, own, j, 0)
-                m.margin[slot] -= own
-                own = amount - own
-            post(d, m.settle, FREE, MARKET, own, j, 0)
+            own = min(amount, m.margin[slot]) if m.isolated != 0 else 0
+            post(d, m.settle, MARGIN, MARKET, own, j, 0)
+            m.margin[slot] -= own
+            draw(d, m.settle, MARKET, amount - own, 0 if m.isolated != 0 else amount, j, 0)
         else:
             post(d, m.settle, MARKET, FREE, amount, j, 0)
 

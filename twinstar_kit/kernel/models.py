@@ -58,8 +58,9 @@ class Latency(IntEnum):
     """How long an order takes to the venue, an answer back, and market data to us.
 
     NONE: no time. FIXED: always the mean. NORMAL: about normal with mean and spread, never below zero, drawn from the
-    broker's seed. MEASURED: what a table of (time, order, response, feed) says at that time, linear between its rows.
-    An order meets market data later than its arrival only.
+    broker's seed. MEASURED: what a table of (time, order, response, feed) says at that time, linear between its rows, and outside them as at the
+    nearest. An order meets market data from its arrival on, never what came before. A change of an order takes no time, which is
+    unrealistic; a new order and a cancel take the order leg, and a strategy acts on what it saw the feed leg later.
     """
 
     NONE = 0
@@ -72,7 +73,7 @@ FILLS = ("next_open", "close")
 PATHS = tuple(path.name.lower() for path in PricePath)
 SLIPPAGES = tuple(model.name.lower() for model in Slippage)
 QUEUES = tuple(model.name.lower() for model in Queue)
-LATENCIES = ("none", "fixed", "normal")
+LATENCIES = tuple(model.name.lower() for model in Latency)
 LIQUIDITIES = ("unlimited", "bounded")
 
 

@@ -335,6 +335,7 @@ order_t = np.dtype(
         ("expire_ts", "<i8"),
         ("cancel_ts", "<i8"),
         ("wake_ts", "<i8"),
+        ("stamp", "<i8"),
     ],
     align=True,
 )
@@ -345,5 +346,5 @@ order_t = np.dtype(
 at once, or at `activation_px`. A TRAILING_STOP_LIMIT fires with a limit `limit_offset` beyond its trigger. `held` is in units of what it holds.
 `display_qty` above zero makes an iceberg, `shown_qty` is what is left of the tip. `ahead` is what stands before it in the queue (-1: not
 queued), `traded` what has traded at its price since the book last spoke of it. `wake_ts` is when the clock next does something with it: it arrives (`arrive_ts`), expires
-(`expire_ts`) or is reached by its cancel (`cancel_ts`), or NEVER.
+(`expire_ts`) or is reached by its cancel (`cancel_ts`), or NEVER. `stamp` is the number of the trade that it met last.
 Orders with one non-zero `link_id` end or shrink each other; one with a `parent_id` waits for that order's fills."""

@@ -48,3 +48,8 @@ class Rows:
 def as_kernel_sees(array: Any) -> Any:
     """The array itself; without numba, its `Rows`."""
     return Rows(array) if numba.config.DISABLE_JIT and array.dtype.names else array  # type: ignore[attr-defined]
+
+
+def as_rows(array: Any) -> Rows:
+    """Records as `Rows`, whether or not they are already."""
+    return array if isinstance(array, Rows) else Rows(array)

@@ -9,6 +9,7 @@ from twinstar_kit.jit import inlined, outlined
 from twinstar_kit.kernel.admission import HIDDEN, LIMIT
 from twinstar_kit.kernel.depth import level_qty
 from twinstar_kit.kernel.models import Queue
+from twinstar_kit.kernel.values import UNBOUNDED
 
 NONE, RISK_AVERSE = int(Queue.NONE), int(Queue.RISK_AVERSE)
 LOG, POWER = int(Queue.PROBABILITY_LOG), int(Queue.PROBABILITY_POWER)
@@ -16,11 +17,20 @@ LOG, POWER = int(Queue.PROBABILITY_LOG), int(Queue.PROBABILITY_POWER)
 
 @outlined
 def join(d: Any, k: int) -> None:
-    """Let the order in row `k` queue behind everything that rests at its price; a hidden one queues for nothing."""
+    """Let the order in row `k` queue behind everything that rests at its price; a hidden one queues for nothing.
+
+    At a price further out than all that is known of the book it is not known what rests: it queues when the book gets there.
+    """
     o = d.orders[k]
     if d.state[0].queue_model == NONE or o.works_as != LIMIT or o.flags & HIDDEN:
         return
-    o.ahead = level_qty(d, o.instrument, 0 if o.side > 0 else 1, o.price)
+    side = 0 if o.side > 0 else 1
+    if (
+        d.inst[o.instrument].n_levels[side] == 0
+        or (o.price - d.depth[o.instrument, side, 0].price) * o.side < 0
+    ):
+        return
+    o.ahead = level_qty(d, o.instrument, side, o.price)
     o.traded = 0
 
 
@@ -58,9 +68,14 @@ def on_level(d: Any, j: int, side: int, price: int, before: int, after: int) -> 
 
 @outlined
 def on_traded(d: Any, k: int, qty: int) -> int:
-    """A trade of `qty` at the price of the order in row `k`: what of it reaches the order, after what stood before it."""
+    """A trade of `qty` at the price of the order in row `k`: what of it reaches the order, after what stood before it.
+
+    No more than the tip of an iceberg: what it hides stands behind what others show.
+    """
     o = d.orders[k]
     reaches = max(0, qty - o.ahead)
-    o.traded += qty
+    if o.display_qty > 0:
+        reaches = min(reaches, o.shown_qty)
+    o.traded = min(UNBOUNDED, o.traded + min(qty, UNBOUNDED - 1))
     o.ahead = max(0, o.ahead - qty)
     return reaches

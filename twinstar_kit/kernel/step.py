@@ -36,7 +36,7 @@ from twinstar_kit.kernel.book import (
     refuse,
     start_trail,
 )
-from twinstar_kit.kernel.commands import latency
+from twinstar_kit.kernel.commands import FEED_LEG, ORDER_LEG, latency
 from twinstar_kit.kernel.context import MAX_PROPOSALS, Proposal
 from twinstar_kit.kernel.fills import fill
 from twinstar_kit.kernel.gate import Op, through
@@ -97,6 +97,7 @@ def market_step(d: Any, bars: Any, i: int, ctx: Any) -> None:
     else:
         s.now = bars[i, 0] + s.timeframe_ms
         d.inst[INSTRUMENT].last = bars[i, 4]
+        d.inst[INSTRUMENT].volume = bars[i, 5]
     c = ctx[0]
     m = d.inst[INSTRUMENT]
     c.open = bars[i, 1] / m.price_one
@@ -125,7 +126,11 @@ def show_account(d: Any, ctx: Any) -> None:
     c.entry = math.nan
     if position != 0:
         money, amount = m.cost[0] / m.money_one, abs(c.position)
-        c.entry = amount * (m.divisor / (m.price_one * m.money_one) * m.amount_one) / money if m.kind == INVERSE else money / amount
+        c.entry = (
+            amount * (m.divisor / (m.price_one * m.money_one) * m.amount_one) / money
+            if m.kind == INVERSE
+            else money / amount
+        )
     c.equity = equity_of(d, INSTRUMENT) / m.money_one
 
 
@@ -201,7 +206,11 @@ def default_qty(d: Any, price: int) -> int:
     spend = mul_div(max(0, equity_of(d, INSTRUMENT)), DEFAULT_SHARE, RATE_SCALE)
     if m.kind != SPOT:
         spend *= m.leverage
-    return (mul_div(spend, price, m.divisor) if m.kind == INVERSE else mul_div(spend, m.divisor, price)) // m.lot * m.lot
+    return (
+        (mul_div(spend, price, m.divisor) if m.kind == INVERSE else mul_div(spend, m.divisor, price))
+        // m.lot
+        * m.lot
+    )
 
 
 @outlined
@@ -245,7 +254,7 @@ def take_order(d: Any, ctx: Any, p: int) -> None:
         refuse(d, DENIED, reason)
         return
     at_once = d.ask[0].ord_type == MARKET and d.state[0].fill_on_close
-    k = send(d, 0 if at_once else latency(d, 0))
+    k = send(d, 0 if at_once else latency(d, FEED_LEG) + latency(d, ORDER_LEG))
     if at_once:
         fill(d, k, d.inst[INSTRUMENT].last, False, UNBOUNDED, MET_CLOSE)
 
@@ -268,13 +277,15 @@ def form_protection(d: Any, kind: int, level: float) -> bool:
     side = (1 if position < 0 else -1) if there else (1 if entry_side(d, INSTRUMENT) < 0 else -1)
     ord_type = STOP if kind == PROTECT_STOP else IF_TOUCHED if kind == PROTECT_TARGET else TRAILING_STOP
     stop_px, trail, rate = 0, 0, 0
-    if kind == PROTECT_STOP or kind == PROTECT_TARGET:
+    if kind in (PROTECT_STOP, PROTECT_TARGET):
         stop_px = on_grid(m, level)
     elif kind == PROTECT_TRAIL:
         trail = to_ticks(level, m.price_one, m.tick)
     elif level > 0.0 and level < 1.0:
         rate = math.floor(level * RATE_SCALE + 0.5)
-    clear_ask(d, INSTRUMENT, side, ord_type, REDUCE_ONLY | CLOSE_POSITION, abs(position) if there else 0, 0, stop_px)
+    clear_ask(
+        d, INSTRUMENT, side, ord_type, REDUCE_ONLY | CLOSE_POSITION, abs(position) if there else 0, 0, stop_px
+    )
     d.ask[0].trail = trail
     d.ask[0].trail_rate = rate
     return stop_px + trail + rate > 0
@@ -303,7 +314,7 @@ def take_protection(d: Any, ctx: Any, p: int) -> None:
     elif waits:
         enter(d, DORMANT)
     else:
-        send(d, latency(d, 0))
+        send(d, latency(d, FEED_LEG) + latency(d, ORDER_LEG))
 
 
 @outlined
@@ -336,7 +347,9 @@ def close_out(d: Any, j: int) -> None:
             k += 1
     m = d.inst[j]
     for slot in range(2):
-        position = m.position[slot] if m.kind != SPOT else position_of(d, j) // m.lot * m.lot if slot == 0 else 0
+        position = (
+            m.position[slot] if m.kind != SPOT else position_of(d, j) // m.lot * m.lot if slot == 0 else 0
+        )
         if position != 0:
             side = -1 if position > 0 else 1
             clear_ask(d, j, side, MARKET, REDUCE_ONLY | CLOSE_POSITION, abs(position), 0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +37,7 @@ state_t = np.dtype(
         ("latency_spread", "<i8", (3,)),
         ("seed", "<i8"),
         ("draws", "<i8"),
+        ("trades", "<i8"),
         ("day", "<i8"),
         ("n_assets", "<i8"),
         ("hedge", "<i8"),
@@ -50,7 +51,7 @@ state_t = np.dtype(
     ],
     align=True,
 )
-"""`seq` numbers events, `now` is the instant being processed, `n_orders` and `n_out` are fill levels of the order table and the event
+"""`seq` numbers events, `trades` counts trades that were met, `now` is the instant being processed, `n_orders` and `n_out` are fill levels of the order table and the event
 buffer. `fixed_amount` is in amount units (0: the default size); rates (`slippage`, `protection`, `volume_share`) are in
 hundred-millionths. `bounded` says whether fills are limited by what trades, `live_book` whether `depth` follows
 every change of the book rather than show it as it was when an order came. Latencies (order entry, response, feed) and `day` are in
@@ -130,7 +131,8 @@ class Desk(NamedTuple):
     """The arrays of one account, as every kernel function takes them.
 
     `state` (1,), `inst` (instruments,), `orders` (capacity,), `ask` (1,) the request under way, `ledger` (rows, accounts) int64,
-    `depth` (instruments, 2, levels) best last, `out` the event buffer, `code` (1,) the address of `door.act`.
+    `depth` (instruments, 2, levels) best last, `delays` (n, 4) int64 the measured latencies (see `models.Latency`), `out` the event
+    buffer, `code` (1,) the address of `door.act`.
     """
 
     state: Any
@@ -139,6 +141,7 @@ class Desk(NamedTuple):
     ask: Any
     ledger: Any
     depth: Any
+    delays: Any
     out: Any
     code: Any
 

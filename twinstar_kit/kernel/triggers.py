@@ -5,21 +5,19 @@
 - TRAILING_STOP and TRAILING_STOP_LIMIT are stops whose trigger keeps its distance from the best price since they began, and never
   goes back. With an activation price they begin when the market reaches it.
 - What fired works on as a market order, or as a limit order at its price. The price that is looked at is the last trade, the mark price, or
-  the quote (buys by the ask, sells by the bid), as the order says.
+  the quote (buys by the ask, sells by the bid), as the order says; where no mark or no quote is known, the last trade.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twinstar_kit.jit import hot, inlined, outlined
+from twinstar_kit.jit import hot, outlined
 from twinstar_kit.kernel.admission import LIMIT, MARKET, OK, SEEN, TRAILING_STOP_LIMIT, is_limit, is_trailing
 from twinstar_kit.kernel.book import (
     ACTIVE,
     ARMED,
-    DORMANT,
     IN_FLIGHT,
-    NO_TIME,
     TRIGGERED_FLAG,
     WORKING,
     cancel_row,
@@ -28,9 +26,9 @@ from twinstar_kit.kernel.book import (
     set_wake,
     start_trail,
 )
-from twinstar_kit.kernel.money import RATE_SCALE, mul_div
 from twinstar_kit.kernel.orders import EventKind, Reason, TriggerBy
 from twinstar_kit.kernel.tables import report
+from twinstar_kit.kernel.values import trigger_of
 
 TRIGGERED = int(EventKind.TRIGGERED)
 EXPIRED, REQUESTED = int(Reason.EXPIRED), int(Reason.REQUESTED)
@@ -50,6 +48,17 @@ def fire(d: Any, k: int, price: int) -> None:
 
 
 @hot
+def watched(d: Any, o: Any) -> int:
+    """The kind of price that an order's trigger looks at: the last trade where no mark, or no quote, has been heard of."""
+    m = d.inst[o.instrument]
+    if o.trigger_by == BY_MARK and m.mark == 0:
+        return BY_LAST
+    if o.trigger_by == BY_QUOTE and m.bid == 0 and m.ask == 0:
+        return BY_LAST
+    return o.trigger_by  # type: ignore[no-any-return]
+
+
+@hot
 def reached(d: Any, k: int, price: int) -> bool:
     """Whether the trigger of the order in row `k` is reached at `price`."""
     o = d.orders[k]
@@ -59,18 +68,23 @@ def reached(d: Any, k: int, price: int) -> bool:
 
 
 @hot
-def follow(d: Any, k: int, price: int) -> None:
-    """Let the trailing stop in row `k` follow `price` if that is better than all before; mark the order as seen."""
+def follow(d: Any, k: int, price: int, by: int) -> None:
+    """Let the trailing stop in row `k` follow `price`, which is of kind `by`, if that is better than all before; mark the order as seen.
+
+    A limit that still crosses `price`, for want of something to trade with, has not come to rest: it goes on taking.
+    """
     o = d.orders[k]
-    o.flags |= SEEN
-    if o.works_as == 0 and o.status == WORKING and is_trailing(o.ord_type):
+    if o.status != WORKING:
+        return
+    if o.works_as != LIMIT or (o.price - price) * o.side <= 0:
+        o.flags |= SEEN
+    if o.works_as == 0 and is_trailing(o.ord_type) and watched(d, o) == by:
         if not o.flags & ACTIVE:
             if (price - o.activation_px) * o.side <= 0:
                 start_trail(d, k, price)
         elif (price - o.anchor) * o.side < 0:
             o.anchor = price
-            distance = o.trail if o.trail > 0 else mul_div(price, o.trail_rate, RATE_SCALE)
-            trigger = max(price + o.side * distance, 1)
+            trigger = trigger_of(d.inst[o.instrument], o.side, o.trail, o.trail_rate, price)
             if (trigger - o.stop_px) * o.side < 0:
                 o.stop_px = trigger
 
@@ -93,7 +107,7 @@ def wake(d: Any, ts: int) -> bool:
     k = 0
     while k < d.state[0].n_orders:
         o = d.orders[k]
-        if o.wake_ts <= ts and o.status != DORMANT:
+        if o.wake_ts <= ts:
             expired = o.expire_ts > 0 and o.expire_ts <= ts
             if expired or (o.cancel_ts > 0 and o.cancel_ts <= ts):
                 j = o.instrument
@@ -106,13 +120,3 @@ def wake(d: Any, ts: int) -> bool:
                 arrived = True
         k += 1
     return arrived
-
-
-@inlined
-def next_wake(d: Any) -> int:
-    """When the clock next does something with an open order."""
-    earliest = NO_TIME
-    for k in range(d.state[0].n_orders):
-        if d.orders[k].status != DORMANT:
-            earliest = min(earliest, d.orders[k].wake_ts)
-    return earliest

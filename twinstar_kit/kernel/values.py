@@ -51,6 +51,14 @@ def tick_at(m: Any, price: int) -> int:
 
 
 @hot
+def trigger_of(m: Any, side: int, trail: int, trail_rate: int, best: int) -> int:
+    """The trigger of a trailing stop whose best price is `best`: its distance away, to the next tick against the account."""
+    trigger = max(best + side * (trail if trail > 0 else mul_div(best, trail_rate, RATE_SCALE)), 1)
+    tick = tick_at(m, trigger)
+    return max(trigger // tick * tick, tick) if side < 0 else -(-trigger // tick) * tick
+
+
+@hot
 def position_of(d: Any, j: int) -> int:
     """The position of instrument `j` in amount units: the base balance, or the contracts, short ones below zero."""
     m = d.inst[j]
@@ -112,7 +120,7 @@ def slipped(d: Any, j: int, price: int, side: int, qty: int) -> int:
     else:
         rate = s.slippage
         if s.slippage_model != BPS:
-            share = min(1.0, qty / m.volume) if m.volume > 0 else 1.0
+            share = min(1.0, float(qty) / float(m.volume)) if m.volume > 0 else 1.0
             rate = int(rate * (share * share if s.slippage_model == VOLUME_SHARE else math.sqrt(share)))
         move = mul_div_up(price, rate, RATE_SCALE)
     move = (move + tick - 1) // tick * tick

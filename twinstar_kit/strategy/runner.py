@@ -11,11 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.desk import Desk
 from twinstar_kit.kernel.errors import UsageError
-from twinstar_kit.kernel.ledger import N_ACCOUNTS
-from twinstar_kit.kernel.orders import order_t
-from twinstar_kit.kernel.records import event_t
-from twinstar_kit.kernel.tables import Desk, instrument_t, level_t, state_t
 from twinstar_kit.strategy.base import Strategy
 from twinstar_kit.strategy.compiler.build import Announce, build
 from twinstar_kit.strategy.errors import NotCompilable, StrategyError
@@ -24,9 +21,6 @@ from twinstar_kit.strategy.interpreter import Interpreter
 from twinstar_kit.strategy.layout import Packer
 
 Mode = Literal["auto", "compiled", "interpreted"]
-Arrays = Desk
-"""The account's arrays, as `kernel.engine.Engine.arrays` gives them."""
-
 _INT64 = np.dtype(np.int64)
 
 CHUNK = 65_536
@@ -72,7 +66,7 @@ class Runner:
         raise NotImplementedError
 
     def run(
-        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], arrays: Arrays, equity: npt.NDArray[np.int64]
+        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], desk: Desk, equity: npt.NDArray[np.int64]
     ) -> int:  # fmt: skip
         """Take bars `i0` to `i1` (excluded) through the market, the indicators, `on_bar` and the orders.
 
@@ -107,7 +101,7 @@ class CompiledRunner(Runner):
         self._buffer = self._packer.pack()
         self._before = self._buffer.copy()
         self._context: Any = None
-        self._arrays: Any = None
+        self._desk: Any = None
         self._rows: Any = None
 
     @property
@@ -117,33 +111,33 @@ class CompiledRunner(Runner):
         return self._strategy
 
     def run(
-        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], arrays: Arrays, equity: npt.NDArray[np.int64]
+        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], desk: Desk, equity: npt.NDArray[np.int64]
     ) -> int:  # fmt: skip
         """See `Runner.run`."""
-        if ctx is not self._context or arrays is not self._arrays:
-            _check_arrays(ctx, arrays)
-            self._context, self._arrays = ctx, arrays
+        if ctx is not self._context or desk is not self._desk:
+            _check_desk(ctx, desk)
+            self._context, self._desk = ctx, desk
             self._index = ctx["index"]
         if rows is not self._rows:
             _check_rows(rows)
             self._rows = rows
         _check_span(rows, i0, i1, equity)
         if i1 - i0 == 1:
-            return self._step(rows, i0, ctx, arrays, equity)
+            return self._step(rows, i0, ctx, desk, equity)
         while i0 < i1:
             end = min(i0 + CHUNK, i1)
-            done = self._chunk(rows, i0, end, ctx, arrays, equity)
+            done = self._chunk(rows, i0, end, ctx, desk, equity)
             if done < end:
                 return done
             i0 = done
         return i1
 
-    def _step(self, rows: Any, i: int, ctx: Any, arrays: Arrays, equity: Any) -> int:
+    def _step(self, rows: Any, i: int, ctx: Any, desk: Desk, equity: Any) -> int:
         """One bar. The copy of the state costs 0.2 microseconds and pays for the line of a failure."""
         self._before[:] = self._buffer
         index = self._index[0]
         try:
-            return self._run(rows, i, i + 1, self._buffer, ctx, *arrays, equity)
+            return self._run(rows, i, i + 1, self._buffer, ctx, desk.handle, equity)
         except Exception as error:
             # the market step is done, `on_bar` is not: repeat the latter
             if self._index[0] != index + 1:
@@ -152,20 +146,20 @@ class CompiledRunner(Runner):
             Interpreter(self._strategy).repeat(ctx, error)
             raise failed(self._strategy, int(ctx["index"][0]), error) from error
 
-    def _chunk(self, rows: Any, i0: int, i1: int, ctx: Any, arrays: Arrays, equity: Any) -> int:
-        changing = (self._buffer, ctx, arrays.state, arrays.inst, arrays.orders, arrays.ledger, arrays.depth)
+    def _chunk(self, rows: Any, i0: int, i1: int, ctx: Any, desk: Desk, equity: Any) -> int:
+        changing = (self._buffer, ctx, desk.state, desk.inst, desk.orders, desk.ledger, desk.depth)
         kept = [array.copy() for array in changing]
         first = int(ctx["index"][0])
         try:
-            return self._run(rows, i0, i1, self._buffer, ctx, *arrays, equity)
+            return self._run(rows, i0, i1, self._buffer, ctx, desk.handle, equity)
         except Exception:  # noqa: BLE001 - whatever the strategy raised is raised again, with its line
             # compiled code knows no line: go back, run up to the bar that failed, and repeat that one step by step
             bad = i0 + int(ctx["index"][0]) - first - 1
             for array, copy in zip(changing, kept, strict=True):
                 array[...] = copy
             if bad > i0:
-                self._run(rows, i0, bad, self._buffer, ctx, *arrays, equity)
-            return self._step(rows, bad, ctx, arrays, equity)
+                self._run(rows, i0, bad, self._buffer, ctx, desk.handle, equity)
+            return self._step(rows, bad, ctx, desk, equity)
 
     def snapshot(self) -> bytes:
         """See `Runner.snapshot`."""
@@ -192,13 +186,13 @@ class InterpretedRunner(Runner):
         return self._strategy
 
     def run(
-        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], arrays: Arrays, equity: npt.NDArray[np.int64]
+        self, rows: npt.NDArray[np.int64], i0: int, i1: int, ctx: npt.NDArray[np.void], desk: Desk, equity: npt.NDArray[np.int64]
     ) -> int:  # fmt: skip
         """See `Runner.run`."""
-        _check_arrays(ctx, arrays)
+        _check_desk(ctx, desk)
         _check_rows(rows)
         _check_span(rows, i0, i1, equity)
-        return self._interpreter.run(rows, i0, i1, ctx, arrays, equity)
+        return self._interpreter.run(rows, i0, i1, ctx, desk, equity)
 
     def snapshot(self) -> bytes:
         """See `Runner.snapshot`."""
@@ -227,8 +221,8 @@ def _check_arrays(ctx: Any, arrays: Arrays) -> None:
         raise UsageError(f"the arrays of an account come as a Desk, as Engine.arrays is, not {type(arrays).__name__}")
     plain: list[Any] = [getattr(array, "array", array) for array in arrays]
     wanted: list[tuple[Any, Any, int]] = [(ctx, context_t, 1)]
-    dtypes = (state_t, instrument_t, order_t, order_t, _INT64, level_t, event_t, _INT64)
-    wanted += zip(plain, dtypes, (1, 1, 1, 1, 2, 3, 1, 1), strict=True)
+    dtypes = (state_t, instrument_t, order_t, order_t, _INT64, level_t, _INT64, event_t, _INT64)
+    wanted += zip(plain, dtypes, (1, 1, 1, 1, 2, 3, 2, 1, 1), strict=True)
     for (array, dtype, dimensions), name in zip(wanted, ("ctx", *Desk._fields), strict=True):
         if array.dtype != dtype or array.ndim != dimensions or not array.flags.c_contiguous or not array.size:
             raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")

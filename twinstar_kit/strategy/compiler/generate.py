@@ -39,8 +39,8 @@ from __future__ import annotations
 from numba import njit
 
 from twinstar_kit.jit import borrowed
+from twinstar_kit.kernel.desk import as_desk
 from twinstar_kit.kernel.step import has_room, market_step, order_step
-from twinstar_kit.kernel.tables import Desk
 from twinstar_kit.strategy.compiler import exact as ts_exact
 from twinstar_kit.strategy.compiler import pointers as ts_pointers
 from twinstar_kit.strategy.compiler.modules import compiled
@@ -57,12 +57,12 @@ def ts_feed(me, ctx):
 
 
 @compiled
-def run(bars, first, last, buffer, ctx, state, inst, orders, ask, ledger, depth, out, code, equity):
+def run(bars, first, last, buffer, ctx, state, inst, orders, ask, ledger, depth, delays, out, code, equity):
     # the caller holds the arrays for as long as this runs
     bars, ctx, equity = borrowed(bars), borrowed(ctx), borrowed(equity)
     desk = Desk(
-        borrowed(state), borrowed(inst), borrowed(orders), borrowed(ask), borrowed(ledger), borrowed(depth), borrowed(out),
-        borrowed(code),
+        borrowed(state), borrowed(inst), borrowed(orders), borrowed(ask), borrowed(ledger), borrowed(depth), borrowed(delays),
+        borrowed(out), borrowed(code),
     )
     me = ts_strategy_at(buffer)
     seen = ts_context_at(ctx)
