@@ -76,9 +76,7 @@ def compiled(function: F) -> F:
 def hot(function: F) -> F:
     """Like `inlined`, and copied into the caller: for what runs on every bar and is small.
 
-    A call that passes the kernel's arrays copies sixty words, which costs more than such a function does. It is
-    copied before types are inferred, so that nothing is optimised twice: a caller that hangs on large `compiled`
-    functions through several levels of these would take them through LLVM once a level.
+    It is copied before types are inferred, so each caller infers and lowers it anew: keep it for what is small.
     """
     return numba.njit(inline="always", **OPTIONS)(function)  # type: ignore[no-any-return]
 

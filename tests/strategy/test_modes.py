@@ -232,7 +232,7 @@ def test_bars_one_at_a_time_are_the_same_run(bars: Bars):
     for i in range(3_000):
         row = bars.rows[i : i + 1].copy()
         row.setflags(write=False)  # as a feed may hand it out
-        assert steps.run(row, 0, 1, ctx, engine.arrays, one) == 1
+        assert steps.run(row, 0, 1, ctx, engine.desk, one) == 1
         assert one[0] == expected.equity[i]
         events.append(engine.drain())
     assert np.concatenate(events).tobytes() == expected.events.tobytes()
@@ -375,4 +375,4 @@ def bar_by_bar(runner: Runner, bars: Bars) -> None:
     engine, ctx = Engine([bars.instrument], Broker(), {"USDT": 10_000}), new_context()
     equity = np.zeros(len(bars), np.int64)
     for i in range(len(bars)):
-        runner.run(bars.rows, i, i + 1, ctx, engine.arrays, equity)
+        runner.run(bars.rows, i, i + 1, ctx, engine.desk, equity)

@@ -98,7 +98,7 @@ def test_forty_restarts_that_change_the_mode_leave_no_trace(cls: type[Strategy],
             events.append(engine.drain())
         engine, ctx = again, np.frombuffer(ctx.tobytes(), ctx.dtype).copy()
         while at < stop:
-            at = runner.run(bars.rows, at, stop, ctx, engine.arrays, equity)
+            at = runner.run(bars.rows, at, stop, ctx, engine.desk, equity)
             events.append(engine.drain())
         state = runner.snapshot()
     assert np.concatenate(events).tobytes() == expected.events.tobytes()
@@ -119,7 +119,7 @@ def test_a_small_buffer_only_makes_more_stops(bars: Bars):
         0,
     )
     while at < len(bars):
-        at = runner.run(bars.rows, at, len(bars), ctx, engine.arrays, equity)
+        at = runner.run(bars.rows, at, len(bars), ctx, engine.desk, equity)
         events.append(engine.drain())
         stops += 1
     assert stops > 1
@@ -127,10 +127,11 @@ def test_a_small_buffer_only_makes_more_stops(bars: Bars):
 
 
 def test_the_kernel_is_told_nothing_wrong(bars: Bars):
+    from twinstar_kit.kernel.desk import SHAPES, Desk
     from twinstar_kit.kernel.errors import UsageError
 
     runner, ctx = make_runner(Kept(), "compiled"), new_context()
-    arrays = Engine([bars.instrument], Broker()).arrays
+    engine = Engine([bars.instrument], Broker())
     equity = np.zeros(len(bars), np.int64)
     for rows, first, last, money, what in [
         (bars.rows.astype(float), 0, 10, equity, "rows must be int64"),
@@ -142,9 +143,9 @@ def test_the_kernel_is_told_nothing_wrong(bars: Bars):
         (bars.rows, 0, 10, equity.astype(float), "equity must be int64"),
     ]:
         with pytest.raises(UsageError, match=what):
-            runner.run(rows, first, last, ctx, arrays, money)
+            runner.run(rows, first, last, ctx, engine.desk, money)
     with pytest.raises(UsageError, match="must be a contiguous array of the kernel's orders records"):
-        runner.run(bars.rows, 0, 10, ctx, arrays._replace(orders=arrays.state), equity)
+        Desk(**{name: getattr(engine, name) for name in SHAPES} | {"orders": engine.state})
     with pytest.raises(UsageError, match="make an object of it first"):
         make_runner(Kept)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="must be one of auto, compiled, interpreted"):

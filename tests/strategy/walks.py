@@ -81,7 +81,7 @@ def play(runner: Runner, bars: Bars, *, until: int | None = None, **broker: obje
     """A whole history through one runner."""
     engine = Engine([bars.instrument], Broker(**broker), {"USDT": 10_000}, timeframe_ms=bars.timeframe_ms)  # type: ignore[arg-type]
     ctx, n = new_context(), until or len(bars)
-    equity, arrays = np.zeros(n, np.int64), engine.arrays
+    equity, arrays = np.zeros(n, np.int64), engine.desk
     events, i = [], 0
     while i < n:
         i = runner.run(bars.rows, i, n, ctx, arrays, equity)

@@ -71,15 +71,12 @@ def meet(d: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows:
 
 
 @compiled
-def act(
-    state: Any, inst: Any, orders: Any, ask: Any, ledger: Any, depth: Any, delays: Any, out: Any, code: Any,
-    op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows: Any, ctx: Any,
-) -> int:  # fmt: skip
-    """Do `op` (see `gate.Op`) to the desk of these arrays, for instrument `j` at `ts` with the numbers that `op` takes.
+def act(handle: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows: Any, ctx: Any) -> int:
+    """Do `op` (see `gate.Op`) to the desk of this handle, for instrument `j` at `ts` with the numbers that `op` takes.
 
     Of what a strategy's loop and STREAM ask for, `ts` is the number of the first row in `rows`.
     """
-    d = Desk(state, inst, orders, ask, ledger, depth, delays, out, code)
+    d = as_desk(handle)
     if op == MARKET_STEP:
         step.market_step(d, rows, ts, ctx)
     elif op == ORDER_STEP:
@@ -93,7 +90,7 @@ def act(
     elif op == SHOW:
         step.show_account(d, ctx)
     elif op == DELAY:
-        state[0].now = ts
+        d.state[0].now = ts
         return commands.latency(d, a)
     elif op == STREAM:
         return stream.run(d, rows, ts, ctx)

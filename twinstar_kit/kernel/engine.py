@@ -96,21 +96,11 @@ class Engine:
         self.depth = np.zeros((len(self.instruments), 2, levels), level_t)
         self.delays = _latencies(broker, latencies)
         self.out = np.zeros(max(buffer, 2 * self._room), event_t)
-        self.code = np.zeros(1, np.int64)
-        kept = (
-            self.state,
-            self.inst,
-            self.orders,
-            self.ask,
-            self.ledger,
-            self.depth,
-            self.delays,
-            self.out,
-            self.code,
-        )
-        self._arrays = Desk(*map(as_kernel_sees, kept))
-        self.code[0] = door.address()
-        self._act = door.face(self._arrays)
+        self.desk = Desk(
+            door.address(), state=self.state, inst=self.inst, orders=self.orders, ask=self.ask, ledger=self.ledger, depth=self.depth,
+            delays=self.delays, out=self.out,
+        )  # fmt: skip
+        self._act = door.face(self.desk)
         self._index = {m.symbol: j for j, m in enumerate(self.instruments)}
         load_state(self.state[0], broker, self.instruments, self.scales, timeframe_ms)
         self.state["live_book"] = live_book

@@ -87,19 +87,6 @@ def array_of(dtype: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:
     return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C", readonly=readonly)
 
 
-def desk_types() -> tuple[Any, ...]:
-    """numba's types of the arrays of a `Desk`, in order."""
-    record = [array_of(t) for t in (state_t, instrument_t, order_t, order_t)]
-    return (
-        *record,
-        array_of(np.int64, 2),
-        array_of(level_t, 3),
-        array_of(np.int64, 2),
-        array_of(event_t),
-        array_of(np.int64),
-    )
-
-
 def act_types() -> tuple[Any, ...]:
     """numba's types of the arguments of `door.act`, given outright so that it is compiled once."""
-    return (*desk_types(), *[INT] * SCALARS, array_of(np.int64, 2, readonly=True), array_of(context_t))
+    return (*[INT] * (SCALARS + 1), array_of(np.int64, 2, readonly=True), array_of(context_t))

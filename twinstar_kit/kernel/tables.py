@@ -127,25 +127,6 @@ class FillFlag(IntFlag):
     CLOSES = 16
 
 
-class Desk(NamedTuple):
-    """The arrays of one account, as every kernel function takes them.
-
-    `state` (1,), `inst` (instruments,), `orders` (capacity,), `ask` (1,) the request under way, `ledger` (rows, accounts) int64,
-    `depth` (instruments, 2, levels) best last, `delays` (n, 4) int64 the measured latencies (see `models.Latency`), `out` the event
-    buffer, `code` (1,) the address of `door.act`.
-    """
-
-    state: Any
-    inst: Any
-    orders: Any
-    ask: Any
-    ledger: Any
-    depth: Any
-    delays: Any
-    out: Any
-    code: Any
-
-
 @outlined
 def report(
     d: Any, k: int, kind: int, reason: int, last_px: int, last_qty: int, amount: int, flags: int, asset: int, ref_px: int, ref_qty: int

@@ -81,11 +81,11 @@ def run_stretch(
     progress: Progress | None = None,
 ) -> None:
     """Run over all `rows`, appending drained events to `parts`; what the last bars made may still be in the engine."""
-    engine, runner, context, arrays = setup.engine, setup.runner, setup.context, setup.engine.arrays
+    engine, runner, context = setup.engine, setup.runner, setup.context
     at, total = 0, len(rows)
     while at < total:
         until = min(at + STRETCH, total)
-        reached = runner.run(rows, at, until, context, arrays, equity)
+        reached = runner.run(rows, at, until, context, engine.desk, equity)
         if reached < until:
             drained = engine.drain()
             if reached == at and not len(drained):

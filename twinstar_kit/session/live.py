@@ -51,7 +51,7 @@ class LiveRun:
         self._rows = np.zeros((GROUP, 6), np.int64)
         self._equity = np.zeros(GROUP, np.int64)
         self._events: list[npt.NDArray[np.void]] = []
-        self._run, self._context, self._arrays = setup.runner.run, setup.context, setup.engine.arrays
+        self._run, self._context, self._desk = setup.runner.run, setup.context, setup.engine.desk
         self.waiting = 0
 
     def begin(self) -> None:
@@ -64,7 +64,7 @@ class LiveRun:
             self.commit()
         at = self.waiting
         take(self._rows, at, bar)
-        while self._run(self._rows, at, at + 1, self._context, self._arrays, self._equity) == at:
+        while self._run(self._rows, at, at + 1, self._context, self._desk, self._equity) == at:
             drained = self.setup.engine.drain()
             if not len(drained):
                 raise RuntimeError("the bar cannot be stepped: the event buffer is empty and still too small")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from twinstar_kit.kernel.context import context_t
+from twinstar_kit.kernel.desk import Desk
 from twinstar_kit.kernel.door import face
 from twinstar_kit.kernel.gate import Op
-from twinstar_kit.kernel.plain import Rows, as_kernel_sees
+from twinstar_kit.kernel.plain import as_kernel_sees, as_rows
 from twinstar_kit.kernel.step import has_room
 from twinstar_kit.strategy.base import Strategy
 from twinstar_kit.strategy.component import BAR_FIELDS
@@ -35,11 +37,11 @@ class Interpreter:
             if part.fed
         ]
 
-    def run(self, rows: Any, i0: int, i1: int, ctx: Any, arrays: Any, equity: Any) -> int:
+    def run(self, rows: Any, i0: int, i1: int, ctx: Any, desk: Desk, equity: Any) -> int:
         """See `Runner.run`."""
         record = as_kernel_sees(ctx)
-        act = face(arrays)
-        level = arrays if isinstance(arrays.state, Rows) else arrays._replace(state=Rows(arrays.state))
+        act = face(desk)
+        level = SimpleNamespace(state=as_rows(desk.state), out=desk.out)
         for i in range(i0, i1):
             if not _has_room(level):
                 return i

@@ -216,15 +216,8 @@ def _check_span(rows: Any, i0: int, i1: int, equity: Any) -> None:
         raise UsageError(f"equity must be int64, contiguous, with room for {i1} bars")
 
 
-def _check_arrays(ctx: Any, arrays: Arrays) -> None:
-    if not isinstance(arrays, Desk):
-        raise UsageError(f"the arrays of an account come as a Desk, as Engine.arrays is, not {type(arrays).__name__}")
-    plain: list[Any] = [getattr(array, "array", array) for array in arrays]
-    wanted: list[tuple[Any, Any, int]] = [(ctx, context_t, 1)]
-    dtypes = (state_t, instrument_t, order_t, order_t, _INT64, level_t, _INT64, event_t, _INT64)
-    wanted += zip(plain, dtypes, (1, 1, 1, 1, 2, 3, 2, 1, 1), strict=True)
-    for (array, dtype, dimensions), name in zip(wanted, ("ctx", *Desk._fields), strict=True):
-        if array.dtype != dtype or array.ndim != dimensions or not array.flags.c_contiguous or not array.size:
-            raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")
-    if plain[4].shape[1] != N_ACCOUNTS:
-        raise UsageError(f"ledger must be int64 of shape (rows, {N_ACCOUNTS})")
+def _check_desk(ctx: Any, desk: Desk) -> None:
+    if not isinstance(desk, Desk):
+        raise UsageError(f"the arrays of an account come as a Desk, as Engine.desk is, not {type(desk).__name__}")
+    if ctx.dtype != context_t or ctx.shape != (1,) or not ctx.flags.c_contiguous:
+        raise UsageError("ctx must be a contiguous array of the kernel's ctx records")

@@ -250,7 +250,7 @@ def _play(setup: Setup, bars: Bars, stops: Iterable[int] = (), restart: Any = No
     counts: dict[int, int] = {}
     at, seen = 0, 0
     for stop in [*stops, len(bars)]:
-        arrays = setup.engine.arrays
+        arrays = setup.engine.desk
         while at < stop:
             at = setup.runner.run(bars.rows, at, stop, setup.context, arrays, equity)
             parts.append(setup.engine.drain())

@@ -18,7 +18,7 @@ from numba.core.errors import NumbaError
 
 from twinstar_kit.kernel import door
 from twinstar_kit.kernel.context import context_t
-from twinstar_kit.kernel.gate import array_of, desk_types
+from twinstar_kit.kernel.gate import array_of
 from twinstar_kit.strategy.compiler import modules
 from twinstar_kit.strategy.compiler.analysis import analyse
 from twinstar_kit.strategy.compiler.generate import Generated, generate
@@ -101,7 +101,7 @@ def _signature() -> Any:
 
     words = array_of(np.int64)
     return types.int64(
-        array_of(np.int64, 2, readonly=True), types.int64, types.int64, words, array_of(context_t), *desk_types(), words
+        array_of(np.int64, 2, readonly=True), types.int64, types.int64, words, array_of(context_t), types.int64, words
     )
 
 

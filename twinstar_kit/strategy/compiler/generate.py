@@ -57,13 +57,10 @@ def ts_feed(me, ctx):
 
 
 @compiled
-def run(bars, first, last, buffer, ctx, state, inst, orders, ask, ledger, depth, delays, out, code, equity):
+def run(bars, first, last, buffer, ctx, handle, equity):
     # the caller holds the arrays for as long as this runs
     bars, ctx, equity = borrowed(bars), borrowed(ctx), borrowed(equity)
-    desk = Desk(
-        borrowed(state), borrowed(inst), borrowed(orders), borrowed(ask), borrowed(ledger), borrowed(depth), borrowed(delays),
-        borrowed(out), borrowed(code),
-    )
+    desk = as_desk(handle)
     me = ts_strategy_at(buffer)
     seen = ts_context_at(ctx)
     for i in range(first, last):
