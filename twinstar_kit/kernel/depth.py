@@ -8,9 +8,41 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
 from twinstar_kit.jit import hot, inlined, outlined
 
 BIDS, ASKS = 0, 1
+
+
+@intrinsic
+def _move_levels(typingctx: Any, depth: Any, j: Any, side: Any, source: Any, target: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        levels, j, side, source, target, count = args
+        array = context.make_array(depth)(context, builder, levels)
+        shape = cgutils.unpack_tuple(builder, array.shape)
+        row = builder.mul(builder.add(builder.mul(j, shape[1]), side), shape[2])
+        old, new = (builder.gep(array.data, [builder.add(row, at)]) for at in (source, target))
+        cgutils.raw_memmove(builder, new, old, count, context.get_abi_sizeof(context.get_data_type(depth.dtype)))
+        return context.get_dummy_value()
+
+    return types.void(depth, *[types.int64] * 5), generate
+
+
+@inlined
+def move_levels(depth: Any, j: int, side: int, source: int, target: int, count: int) -> None:
+    """Copy `count` levels of a side from place `source` on to place `target` on; the two may overlap."""
+    _move_levels(depth, j, side, source, target, count)
+
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def move_levels(depth: Any, j: int, side: int, source: int, target: int, count: int) -> None:
+        """The same without numba."""
+        depth.array[j, side, target : target + count] = depth.array[j, side, source : source + count].copy()
 
 
 @hot
@@ -58,8 +90,7 @@ def set_level(d: Any, j: int, side: int, price: int, qty: int) -> int:
         level = d.depth[j, side, at]
         before = level.qty
         if qty == 0:
-            for i in range(at, n - 1):
-                move_level(d, j, side, i + 1, i)
+            move_levels(d.depth, j, side, at + 1, at, n - at - 1)
             m.n_levels[side] = n - 1
         elif qty != before:
             level.qty = qty
@@ -70,27 +101,16 @@ def set_level(d: Any, j: int, side: int, price: int, qty: int) -> int:
     if n == d.depth.shape[2]:
         if at == 0:
             return 0
-        for i in range(at - 1):
-            move_level(d, j, side, i + 1, i)
+        move_levels(d.depth, j, side, 1, 0, at - 1)
         at -= 1
     else:
-        for i in range(n, at, -1):
-            move_level(d, j, side, i - 1, i)
+        move_levels(d.depth, j, side, at, at + 1, n - at)
         m.n_levels[side] = n + 1
     level = d.depth[j, side, at]
     level.price = price
     level.qty = qty
     level.taken = 0
     return 0
-
-
-@inlined
-def move_level(d: Any, j: int, side: int, source: int, target: int) -> None:
-    """Copy a level to another place of its side."""
-    a, b = d.depth[j, side, source], d.depth[j, side, target]
-    b.price = a.price
-    b.qty = a.qty
-    b.taken = a.taken
 
 
 @inlined

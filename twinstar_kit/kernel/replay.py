@@ -10,6 +10,7 @@ from typing import Any
 
 from twinstar_kit.jit import compiled
 from twinstar_kit.kernel.depth import ASKS, BIDS, best_px, set_level, top_qty
+from twinstar_kit.kernel.desk import as_desk
 
 TS, SEEN_TS, WHAT, SIDE, PRICE, QTY, COLUMNS = range(7)
 CLEAR, LEVEL, LAST, TRADE = range(4)
@@ -17,11 +18,12 @@ CLEAR, LEVEL, LAST, TRADE = range(4)
 
 
 @compiled
-def rebuild(d: Any, j: int, rows: Any, best: Any) -> int:
+def rebuild(handle: Any, j: int, rows: Any, best: Any) -> int:
     """Apply the levels of a recording to the book of instrument `j`; returns how many instants there were.
 
     `best` int64 (instants, 5) takes, after each, the row that ended it, best bid, its quantity, best ask and its quantity.
     """
+    d = as_desk(handle)
     n = 0
     for i in range(rows.shape[0]):
         what = rows[i, WHAT]
