@@ -33,6 +33,7 @@ POSITION_CLOSED, PARENT_ENDED = int(Reason.POSITION_CLOSED), int(Reason.PARENT_E
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 LINKED_ORDER_FILLED, SHRANK = int(Reason.LINKED_ORDER_FILLED), int(Reason.SHRANK_WITH_POSITION)
 NO_TIME = NEVER
+NARROW, PLAIN, NO_TERMS = 2**15 - 1, 128, 7
 
 
 @outlined
@@ -77,23 +78,25 @@ def clear_ask(
     o.stamp = 0
 
 
+@inlined
+def narrow(number: int) -> int:
+    """A number as the narrow fields of a record can hold it: what does not fit stays a number that nothing is called by."""
+    return min(max(number, -NARROW), NARROW)
+
+
 @outlined
 def note_ask(d: Any, kind: int, reason: int, order_id: int) -> None:
     """Write the request as a command or a proposal, and what it carries beyond price and amount as TERMS."""
     o = d.ask[0]
-    trailing = is_trailing(o.ord_type)
-    note(d, kind, reason, o.instrument, o.side, o.ord_type, o.flags, order_id, o.link_id, o.trail if trailing else o.price,
+    j, side, ord_type = narrow(o.instrument), narrow(o.side), narrow(o.ord_type)
+    note(d, kind, reason, j, side, ord_type, o.flags, order_id, o.link_id, o.trail if is_trailing(o.ord_type) else o.price,
          o.stop_px, o.order_qty, 0, o.trail_rate)  # fmt: skip
-    packed = o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1)
-    if (
-        packed != 128
-        or o.limit_offset != 0
-        or o.activation_px != 0
-        or o.display_qty != 0
-        or o.expire_ts != 0
-        or o.parent_id != 0
-    ):
-        note(d, TERMS, 0, o.instrument, o.side, o.ord_type, packed, order_id, o.parent_id, o.limit_offset, o.activation_px,
+    known = 0 <= o.time_in_force <= DAY and 0 <= o.trigger_by <= 2 and 0 <= o.self_trade <= 3 and -1 <= o.position_side <= 1
+    # terms that do not exist are written as one that does not
+    packed = o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1) if known else NO_TERMS
+    more = o.limit_offset != 0 or o.activation_px != 0 or o.display_qty != 0 or o.expire_ts != 0 or o.parent_id != 0
+    if packed != PLAIN or more:
+        note(d, TERMS, 0, j, side, ord_type, packed, order_id, o.parent_id, o.limit_offset, o.activation_px,
              o.display_qty, 0, o.expire_ts)  # fmt: skip
 
 
@@ -104,22 +107,8 @@ def refuse(d: Any, kind: int, reason: int) -> int:
     o = d.ask[0]
     order_id = s.next_order_id
     s.next_order_id += 1
-    note(
-        d,
-        kind,
-        reason,
-        o.instrument,
-        o.side,
-        o.ord_type,
-        o.flags,
-        order_id,
-        o.link_id,
-        o.price,
-        o.stop_px,
-        o.order_qty,
-        0,
-        0,
-    )
+    j, side, ord_type = narrow(o.instrument), narrow(o.side), narrow(o.ord_type)
+    note(d, kind, reason, j, side, ord_type, o.flags, order_id, o.link_id, o.price, o.stop_px, o.order_qty, 0, 0)
     return order_id  # type: ignore[no-any-return]
 
 

@@ -154,6 +154,8 @@ class Engine:
         """Take play money out of the free balance of `asset`; the reason of a refusal, or NONE."""
         row = self.row_of(asset, wallet)
         units = to_units(amount, self.scales[asset], what=f"{asset} amount")
+        if units <= 0:
+            raise OrderError(f"a withdrawal of {amount} {asset} must be above zero")
         return Reason(self._act(Op.MOVE_MONEY, 0, ts, row, -1, units))
 
     def transfer(self, ts: int, asset: str, amount: Number, source: Wallet, target: Wallet) -> Reason:
@@ -275,7 +277,8 @@ class Engine:
         """The levels of a side (1 bids, -1 asks) of instrument `j`, the best first, of dtype `level_t`."""
         at = 0 if side > 0 else 1
         n = int(self.inst["n_levels"][j, at])
-        return self.depth[j, at, :n][::-1].copy()
+        levels: npt.NDArray[np.void] = self.depth[j, at, :n][::-1]
+        return levels[levels["qty"] > 0]
 
     def close_out(self, j: int = 0) -> None:
         """Cancel everything open on instrument `j` and close its positions at the latest price."""

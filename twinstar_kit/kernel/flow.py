@@ -58,7 +58,7 @@ def there_for(d: Any, k: int) -> int:
     if not d.state[0].bounded:
         return UNBOUNDED if crosses(o, best_px(d, o.instrument, other)) else 0
     total, lot = 0, d.inst[o.instrument].lot
-    for i in range(d.inst[o.instrument].n_levels[other]):
+    for i in range(d.inst[o.instrument].n_levels[other] - 1, -1, -1):
         level = d.depth[o.instrument, other, i]
         if crosses(o, level.price) and not beyond_protection(d, k, level.price):
             # a level is filled in whole lots
@@ -273,7 +273,7 @@ def meet_trade(d: Any, k: int, price: int, qty: int, side: int) -> None:
         if not used_up and not turned_away(d, k):
             execute(d, k, o.price if resting else price, MET_TRADE)
     elif resting and price == o.price and o.ahead >= 0 and side != o.side:
-        reaches = on_traded(d, k, qty)
+        reaches = on_traded(d, k, qty, left)
         if reaches > 0 and not used_up:
             d.inst[o.instrument].left = min(left, reaches)
             execute(d, k, o.price, MET_QUEUE)

@@ -67,13 +67,14 @@ def on_level(d: Any, j: int, side: int, price: int, before: int, after: int) -> 
 
 
 @outlined
-def on_traded(d: Any, k: int, qty: int) -> int:
+def on_traded(d: Any, k: int, qty: int, left: int) -> int:
     """A trade of `qty` at the price of the order in row `k`: what of it reaches the order, after what stood before it.
 
-    No more than the tip of an iceberg: what it hides stands behind what others show.
+    `left` of the trade is what orders of this account before it have not taken. No more than the tip of an iceberg: what it
+    hides stands behind what others show.
     """
     o = d.orders[k]
-    reaches = max(0, qty - o.ahead)
+    reaches = max(0, left - o.ahead)
     if o.display_qty > 0:
         reaches = min(reaches, o.shown_qty)
     o.traded = min(UNBOUNDED, o.traded + min(qty, UNBOUNDED - 1))

@@ -53,7 +53,7 @@ def tick_at(m: Any, price: int) -> int:
 @hot
 def trigger_of(m: Any, side: int, trail: int, trail_rate: int, best: int) -> int:
     """The trigger of a trailing stop whose best price is `best`: its distance away, to the next tick against the account."""
-    trigger = max(best + side * (trail if trail > 0 else mul_div(best, trail_rate, RATE_SCALE)), 1)
+    trigger = max(best + side * (trail if trail > 0 else mul_div_up(best, trail_rate, RATE_SCALE)), 1)
     tick = tick_at(m, trigger)
     return max(trigger // tick * tick, tick) if side < 0 else -(-trigger // tick) * tick
 
@@ -116,7 +116,7 @@ def slipped(d: Any, j: int, price: int, side: int, qty: int) -> int:
     m = d.inst[j]
     tick = tick_at(m, price)
     if s.slippage_model == TICKS:
-        move = mul_div(s.slippage, tick, RATE_SCALE)
+        move = mul_div_up(s.slippage, tick, RATE_SCALE)
     else:
         rate = s.slippage
         if s.slippage_model != BPS:
