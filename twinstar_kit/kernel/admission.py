@@ -13,8 +13,11 @@ from twinstar_kit.kernel.orders import OrdFlag, OrdType, Reason, TimeInForce
 from twinstar_kit.kernel.values import (
     SPOT,
     held_by,
+    marked,
     slipped,
+    slot_of,
     tick_at,
+    unrealised,
     value_down,
     value_fits,
     value_up,
@@ -175,7 +178,15 @@ def cost_of(d: Any, o: Any, price: int, qty: int) -> int:
     if m.kind == SPOT:
         return value + fee
     part = opening_qty(d, o, qty)
-    return initial_margin(m, value_up(m, price, part)) + fee if part > 0 else 0
+    if part == 0:
+        return 0
+    cost = initial_margin(m, value_up(m, price, part)) + fee
+    if part < qty:
+        # it closes the opposite position first, whose collateral comes free
+        slot = slot_of(o.position_side)
+        lost = min(0, unrealised(m, slot, marked(m))) if m.isolated != 0 else 0
+        cost -= max(0, m.margin[slot] + lost)
+    return max(0, cost)
 
 
 @inlined

@@ -239,10 +239,10 @@ def amendment_refusal(d: Any, k: int) -> int:
 @outlined
 def replace_row(d: Any, k: int) -> int:
     """Put the amended order at the end of the table, fresh, holding what it needs now; returns its row."""
-    holds = d.orders[k].held > 0
-    if holds:
-        release(d, k, d.orders[k].held)
     o = d.orders[k]
+    holds = not o.flags & REDUCE_ONLY and o.status != DORMANT
+    if o.held > 0:
+        release(d, k, o.held)
     a = d.ask[0]
     a.held = 0
     a.flags = o.flags & ~SEEN
