@@ -164,7 +164,10 @@ def test_a_resting_order_meets_the_market_as_time_passes(home: Path, file: Path)
         assert manual.next_ms(0, 60.0) is not None
         it.turn(600 * 1_000)
         with AccountClient(home) as client:
-            assert len(client.replica.fills()) == 1
+            fills = client.replica.fills()
+            # each bar gives a tenth of its volume
+            assert set(fills["order_id"].tolist()) == {1}
+            assert (len(fills), fills["last_qty"].sum()) == (3, fills["order_qty"][0])
         assert manual.next_ms(0, 60.0) is None
 
 

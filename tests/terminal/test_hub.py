@@ -40,7 +40,7 @@ def test_the_first_message_holds_everything(hub: Inboxed):
     hub.round()
     (message,) = told
     assert message["symbol"] == "ETH/USDT"
-    assert len(message["tickers"]) == 98
+    assert len(message["tickers"]) == 120
     assert len(message["book"]["bids"]) == len(message["book"]["asks"]) == 18
     assert message["book"]["bids"][0][0] < message["book"]["asks"][0][0]
     assert message["account"]["balance"] == 10_000

@@ -183,7 +183,7 @@ def test_what_the_venue_refuses_stands_in_its_place():
         ([order(), order(symbol="BTC/USDD")], ccxt.BadSymbol, "did you mean"),
         ([order(), order(0)], ccxt.InvalidOrder, "above zero"),
         ([order(), {"symbol": SYMBOL, "type": "market", "side": "buy"}], ccxt.ArgumentsRequired, "amount"),
-        ([order(), order(params={"takeProfitPrice": 1})], ccxt.NotSupported, "takes profit"),
+        ([order(), order(params={"leverage": 1})], ccxt.NotSupported, "set_leverage"),
     ],
 )
 def test_a_batch_with_a_mistake_sends_nothing(orders, error, words):

@@ -21,15 +21,20 @@ def ex():
     return exchange()
 
 
-def test_there_are_98_markets_with_rules_that_orders_obey(ex):
+def test_there_are_98_spot_markets_and_22_contracts_with_rules_that_orders_obey(ex):
     markets = ex.load_markets()
-    assert len(markets) == 98
-    assert {m["quote"] for m in markets.values()} == {"USDT", "KRW"}
+    kinds = [market["type"] for market in markets.values()]
+    assert (kinds.count("spot"), kinds.count("swap")) == (98, 22)
+    assert {m["quote"] for m in markets.values() if m["spot"]} == {"USDT", "KRW"}
     for symbol, market in markets.items():
         m = ex.venue.instruments[symbol]
         assert market["precision"]["price"] == pytest.approx(m.tick / 10**m.price_scale)
         assert market["precision"]["amount"] == pytest.approx(m.lot / 10**m.amount_scale)
         assert market["limits"]["cost"]["min"] == pytest.approx(m.min_notional / 10**m.quote_scale)
+        assert market["settle"] == (
+            None if market["spot"] else "BTC" if symbol.endswith(":BTC") else symbol.split(":")[1]
+        )
+    assert (ex.market("BTC/USD:BTC")["inverse"], ex.market("BTC/USD:BTC")["contractSize"]) == (True, 100.0)
     assert ex.market("BTCUSDT")["symbol"] == SYMBOL
     assert ex.currencies["KRW"]["type"] == "fiat"
 

@@ -12,8 +12,8 @@ SYMBOL = "BTC/USDT"
 def test_a_market_order_takes_the_other_side_of_the_book_at_once():
     ex = exchange()
     ask = ex.fetch_order_book(SYMBOL)["asks"][0][0]
-    order = ex.create_order(SYMBOL, "market", "buy", 0.1)
-    assert (order["status"], order["filled"], order["average"]) == ("closed", 0.1, ask)
+    order = ex.create_order(SYMBOL, "market", "buy", 0.01)
+    assert (order["status"], order["filled"], order["average"]) == ("closed", 0.01, ask)
     assert order["trades"][0]["takerOrMaker"] == "taker"
 
 
@@ -164,11 +164,16 @@ def test_amounts_are_cut_to_the_lot_and_prices_rounded_to_the_tick():
     assert krw["price"] % 1000 == 0
 
 
-def test_edit_order_is_a_cancel_and_a_new_order():
+def test_edit_order_changes_the_order_and_keeps_its_id():
     ex = exchange()
     order = ex.create_order(SYMBOL, "limit", "buy", 0.01, last(ex) * 0.9)
     edited = ex.edit_order(order["id"], SYMBOL, "limit", "buy", 0.02, last(ex) * 0.8)
-    assert [o["id"] for o in ex.fetch_open_orders()] == [edited["id"]]
+    assert (edited["id"], edited["amount"], edited["price"]) == (order["id"], 0.02, round(last(ex) * 0.8, 2))
+    assert ex.fetch_balance()["USDT"]["used"] == pytest.approx(0.02 * edited["price"] * 1.001, abs=1e-7)
+    crossing = ex.edit_order(order["id"], SYMBOL, "limit", "buy", None, last(ex) * 1.01)
+    assert (crossing["status"], crossing["filled"]) == ("closed", 0.02)
+    with pytest.raises(ccxt.OrderNotFound, match="it was filled"):
+        ex.edit_order(order["id"], SYMBOL, "limit", "buy", 0.03)
 
 
 def test_lists_are_chosen_by_symbol_time_and_number():

@@ -14,7 +14,12 @@ SYMBOL = "BTC/USDT"
 REFUSED: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("unknown symbol", ("BTC/USD", "market", "buy", 1), ccxt.BadSymbol, "did you mean BTC/USDT"),
     ("nothing like a symbol", ("?", "market", "buy", 1), ccxt.BadSymbol, "there are .*/"),
-    ("swap symbol", ("BTC/USDT:USDT", "market", "buy", 1), ccxt.BadSymbol, "did you mean BTC/USDT"),
+    (
+        "a contract that is not there",
+        ("BTC/USDT:USD", "market", "buy", 1),
+        ccxt.BadSymbol,
+        "did you mean BTC/USDT:USDT",
+    ),
     ("no symbol", (None, "market", "buy", 1), ccxt.ArgumentsRequired, "symbol"),
     ("unknown type", (SYMBOL, "stop", "buy", 1), ccxt.InvalidOrder, "stopLossPrice"),
     ("unknown side", (SYMBOL, "market", "long", 1), ccxt.InvalidOrder, "'buy' or 'sell'"),
@@ -50,32 +55,75 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
 
 REFUSED_PARAMS: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
     ("unknown parameter", "market", {"icebergQty": 1}, ccxt.NotSupported, "'icebergQty'"),
-    ("take profit", "market", {"takeProfitPrice": 1}, ccxt.NotSupported, "'takeProfitPrice'; a limit order"),
+    ("leverage", "market", {"leverage": 3}, ccxt.NotSupported, r"'leverage'; set_leverage\(\)"),
+    ("margin mode of spot", "market", {"marginMode": "cross"}, ccxt.NotSupported, "spot has no margin"),
+    ("hedge of spot", "market", {"hedged": True}, ccxt.InvalidOrder, "not in hedge mode"),
+    ("position side of spot", "market", {"positionSide": "LONG"}, ccxt.InvalidOrder, "in hedge mode"),
+    ("position side is a number", "market", {"positionSide": 1}, ccxt.BadRequest, "LONG, SHORT or BOTH"),
     (
-        "attached stop",
+        "mark price of spot",
         "market",
-        {"stopLoss": {"triggerPrice": 1}},
+        {"stopLossPrice": 1, "triggerPriceType": "mark"},
         ccxt.NotSupported,
-        "'stopLoss'.*after the entry",
+        "no mark price",
     ),
-    ("leverage", "market", {"leverage": 3}, ccxt.NotSupported, "'leverage'; spot is not leveraged"),
-    ("stop-limit", "limit", {"stopPrice": 1}, ccxt.NotSupported, "'stopPrice' with a limit order"),
     (
-        "trailing limit",
-        "limit",
-        {"trailingPercent": 1},
+        "index price",
+        "market",
+        {"stopLossPrice": 1, "triggerPriceType": "index"},
         ccxt.NotSupported,
-        "'trailingPercent' with a limit order",
+        "'index'; it knows last",
     ),
+    ("direction", "market", {"triggerPrice": 1, "triggerDirection": "up"}, ccxt.BadRequest, "ascending"),
+    (
+        "direction without trigger",
+        "market",
+        {"triggerDirection": "above"},
+        ccxt.InvalidOrder,
+        "belongs to an order with",
+    ),
+    ("attached to a sale", "market", {"stopLoss": {"triggerPrice": 1}}, ccxt.NotSupported, "only closes"),
+    ("trailing limit", "limit", {"trailingPercent": 1}, ccxt.ArgumentsRequired, "'limitOffset'"),
+    (
+        "trailing limit with a price",
+        "limit",
+        {"trailingPercent": 1, "limitOffset": 1},
+        ccxt.NotSupported,
+        "instead of a price",
+    ),
+    (
+        "offset without a trail",
+        "market",
+        {"stopLossPrice": 1, "limitOffset": 1},
+        ccxt.InvalidOrder,
+        "belongs to a trailing stop",
+    ),
+    (
+        "trail's limit at market",
+        "market",
+        {"trailingPercent": 1, "limitOffset": 1},
+        ccxt.InvalidOrder,
+        "of type limit",
+    ),
+    ("iceberg at market", "market", {"icebergAmount": 0.01}, ccxt.InvalidOrder, "only a limit order"),
+    ("iceberg twice", "limit", {"icebergAmount": 0.01, "displayQty": 0.01}, ccxt.InvalidOrder, "give one"),
+    ("iceberg too large", "limit", {"icebergAmount": 0.1}, ccxt.InvalidOrder, "do not go together"),
+    ("hidden is text", "limit", {"hidden": "yes"}, ccxt.BadRequest, "True or False"),
+    ("self-trade mode", "limit", {"selfTradePrevention": "DECREMENT"}, ccxt.NotSupported, "EXPIRE_TAKER"),
+    ("cost of a limit", "limit", {"cost": 10}, ccxt.NotSupported, "spot market orders"),
     ("two triggers", "market", {"stopPrice": 1, "trailingPercent": 1}, ccxt.InvalidOrder, "one trigger"),
+    ("good till nobody knows", "limit", {"timeInForce": "GTD"}, ccxt.InvalidOrder, "expireTime"),
+    ("date of GTC", "limit", {"expireTime": 2_000_000_000_000}, ccxt.InvalidOrder, "GTD and expireTime"),
+    ("date has passed", "limit", {"timeInForce": "GTD", "expireTime": 1}, ccxt.InvalidOrder, "has passed"),
+    ("date is a word", "limit", {"timeInForce": "GTD", "expireTime": "soon"}, ccxt.BadRequest, "expireTime"),
     (
-        "good till date",
+        "unknown lifetime",
         "limit",
-        {"timeInForce": "GTD"},
+        {"timeInForce": "GTX"},
         ccxt.NotSupported,
-        "'GTD'; it knows GTC, IOC, FOK, PO",
+        "it knows GTC, IOC, FOK, GTD, DAY, PO",
     ),
-    ("IOC stop", "market", {"stopPrice": 1, "timeInForce": "IOC"}, ccxt.NotSupported, "'IOC' with a stop"),
+    ("IOC stop", "market", {"stopPrice": 1, "timeInForce": "IOC"}, ccxt.NotSupported, "'IOC' with a trigger"),
     ("post-only market", "market", {"postOnly": True}, ccxt.InvalidOrder, "only a limit order"),
     ("post-only IOC", "limit", {"postOnly": True, "timeInForce": "IOC"}, ccxt.InvalidOrder, "leave out one"),
     ("post-only is text", "limit", {"postOnly": "yes"}, ccxt.BadRequest, "True or False"),
@@ -123,7 +171,13 @@ def test_a_parameter_that_would_change_nothing_is_refused(ex, what, type, params
 def test_a_stop_that_the_market_has_passed_is_refused(ex):
     price = last(ex)
     with pytest.raises(ccxt.OrderImmediatelyFillable, match=r"must lie above the last price .* send a limit"):
-        ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"triggerPrice": price * 0.99})
+        ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"stopLossPrice": price * 0.99})
+    with pytest.raises(ccxt.OrderImmediatelyFillable, match=r"must lie below the last price .* send a stop"):
+        ex.create_order(SYMBOL, "market", "buy", 0.01, None, {"takeProfitPrice": price * 1.01})
+    with pytest.raises(ccxt.OrderImmediatelyFillable, match="must lie above the last price"):
+        ex.create_order(
+            SYMBOL, "market", "buy", 0.01, None, {"triggerPrice": price * 0.99, "triggerDirection": "above"}
+        )
     with pytest.raises(ccxt.OrderImmediatelyFillable, match="must lie below the last price"):
         ex.create_order(SYMBOL, "market", "sell", 0.01, None, {"stopLossPrice": price})
 
@@ -163,7 +217,7 @@ def test_too_many_open_orders(ex):
         (lambda ex: ex.fetch_trades(SYMBOL, None, -1), ccxt.BadRequest, "limit"),
         (lambda ex: ex.fetch_order_book(SYMBOL, 5_000), ccxt.BadRequest, "1 to 1000 levels"),
         (lambda ex: ex.fetch_ohlcv(SYMBOL, "1m", None, 5, {"price": "mark"}), ccxt.NotSupported, "'price'"),
-        (lambda ex: ex.fetch_balance({"type": "swap"}), ccxt.NotSupported, "spot account only"),
+        (lambda ex: ex.fetch_balance({"type": "margin"}), ccxt.BadRequest, "must be one of spot, swap"),
         (
             lambda ex: ex.fetch_my_trades(SYMBOL, params={"fromId": 3}),
             ccxt.NotSupported,
@@ -208,7 +262,10 @@ def test_canceling_twice_says_what_became_of_the_order():
         ({"clock": "fast"}, "clock"),
         ({"clock": "manual", "speed": 2}, "leave out the option 'speed'"),
         ({"session": "default", "balances": {"USDT": 1}}, "leave out the option 'balances'"),
-        ({"defaultType": "swap"}, "spot markets only"),
+        ({"defaultType": "margin"}, "spot and swap markets only"),
+        ({"account": "a", "journal": "b.db"}, "leave out the option 'journal'"),
+        ({"latency": "slow"}, "latency = 'slow' must be one of"),
+        ({"fee_tiers": [5]}, "fee_tiers"),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options, words):

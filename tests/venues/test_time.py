@@ -82,7 +82,7 @@ def test_a_trailing_stop_fires_when_a_look_at_every_trade_says_so(percent):
     m, now = ex.venue.instruments[SYMBOL], ex.milliseconds()
     order = ex.create_order(SYMBOL, "market", "sell", 0.01, None, {"trailingPercent": percent})
     anchor, rate = FEED.last(SYMBOL, now), round(percent * 10**6)
-    stop = anchor - anchor * rate // 10**8
+    stop = anchor - -(-anchor * rate // 10**8)
     fired = None
     for t in FEED.trades(SYMBOL, now + 1, now + 48 * HOUR):
         if t["price"] <= stop:
@@ -90,7 +90,7 @@ def test_a_trailing_stop_fires_when_a_look_at_every_trade_says_so(percent):
             break
         if t["price"] > anchor:
             anchor = int(t["price"])
-            stop = max(stop, anchor - anchor * rate // 10**8)
+            stop = max(stop, anchor - -(-anchor * rate // 10**8))
     ex.advance(48 * HOUR)
     done = ex.fetch_order(order["id"])
     assert done["lastTradeTimestamp"] == fired

@@ -16,18 +16,32 @@ import numpy as np
 from twinstar_kit.journal.store import JournalReader
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.ledger import Account
-from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Reason, Side
+from twinstar_kit.kernel.ledger import Account, Wallet
+from twinstar_kit.kernel.loading import assets_of
+from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Reason, Setting, Side
+from twinstar_kit.kernel.tables import FillFlag
 
 FORMATS = (".jsonl", ".csv")
 COLUMNS = (
     "seq", "ts_event", "kind", "reason", "symbol", "side", "ord_type", "flags", "order_id", "link_id",
     "price", "stop_px", "order_qty", "last_px", "last_qty", "cum_qty", "leaves_qty",
-    "asset", "debit", "credit", "amount",
+    "wallet", "asset", "debit", "credit", "amount", "ref_px", "ref_qty",
 )  # fmt: skip
 """What is written of an event; a field that its kind does not use is empty."""
 
 
+MONEY = (EventKind.POSTED, EventKind.DEPOSITED, EventKind.WITHDRAWN, EventKind.TRANSFER)
+PRICES = (
+    "price",
+    "stop_px",
+    "order_qty",
+    "last_px",
+    "last_qty",
+    "cum_qty",
+    "leaves_qty",
+    "ref_px",
+    "ref_qty",
+)
 _Writer = Callable[[dict[str, Any]], object]
 
 
@@ -83,11 +97,13 @@ class _Words:
 
     def __init__(self, instruments: list[Instrument]) -> None:
         self._instruments = instruments
-        scales: dict[str, int] = {}
-        for each in instruments:
-            scales.setdefault(each.base, each.amount_scale)
-            scales.setdefault(each.quote, each.quote_scale)
-        self._assets = list(scales.items())
+        self._assets = [*assets_of(instruments).items()]
+
+    def _money(self, row: int, units: int) -> dict[str, str]:
+        """Wallet, asset and amount of units of a ledger row."""
+        wallet, number = divmod(row, len(self._assets))
+        asset, scale = self._assets[number]
+        return {"wallet": Wallet(wallet).name, "asset": asset, "amount": decimal(units, scale)}
 
     def of(self, event: np.void) -> dict[str, Any]:
         """One event under the names of `COLUMNS`."""
@@ -95,10 +111,10 @@ class _Words:
         kind = EventKind(codes["kind"])
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         row.update(seq=codes["seq"], ts_event=codes["ts_event"], kind=kind.name)
-        if kind in (EventKind.POSTED, EventKind.DEPOSITED):
-            asset, scale = self._assets[codes["asset"]]
-            row.update(asset=asset, amount=decimal(codes["amount"], scale))
-            row.update(debit=Account(codes["debit"]).name, credit=Account(codes["credit"]).name)
+        if kind in MONEY:
+            row.update(self._money(codes["asset"], codes["amount"]))
+            if kind is EventKind.POSTED:
+                row.update(debit=Account(codes["debit"]).name, credit=Account(codes["credit"]).name)
             return row
         instrument = self._instruments[codes["instrument"]]
         row.update(
@@ -110,13 +126,19 @@ class _Words:
             "price": instrument.price_scale,
             "qty": instrument.amount_scale,
         }
-        for name in ("price", "stop_px", "order_qty", "last_px", "last_qty", "cum_qty", "leaves_qty"):
+        for name in PRICES:
             if codes[name]:
                 row[name] = decimal(codes[name], scales[name.rpartition("_")[2]])
         for name in ("order_id", "link_id"):
             row[name] = codes[name] or ""
-        if kind is EventKind.FILLED:
-            row["amount"] = decimal(codes["amount"], instrument.quote_scale)
+        if kind in (EventKind.FILLED, EventKind.FUNDED, EventKind.LIQUIDATED):
+            row.update(self._money(codes["asset"], codes["amount"]))
+        if kind is EventKind.FUNDED:
+            row["ref_px"] = decimal(codes["ref_px"], 8)
+        elif kind is EventKind.LIQUIDATED:
+            row["ref_px"] = self._money(codes["asset"], codes["ref_px"])["amount"]
+        elif kind is EventKind.CONFIGURE:
+            row.update(flags=Setting(codes["flags"]).name, amount=codes["amount"])
         return row
 
 
@@ -137,5 +159,8 @@ def _word(words: Any, code: int) -> str:
 
 def _flags(kind: EventKind, code: int) -> str:
     if kind is EventKind.FILLED:
-        return "MAKER" if code == 1 else "TAKER"
+        said = [flag.name or "" for flag in FillFlag if flag and flag in FillFlag(code)]
+        return "|".join(said if code & FillFlag.MAKER else ["TAKER", *said])
+    if kind in (EventKind.TERMS, EventKind.FUNDED, EventKind.LIQUIDATED, EventKind.CONFIGURE):
+        return ""
     return "|".join(flag.name or "" for flag in OrdFlag if flag and flag in OrdFlag(code))

@@ -21,13 +21,20 @@ from twinstar_kit.kernel.records import canonical_json
 class InputKind(IntEnum):
     """Kinds of market data; the fields of `input_t.v` that each uses, in order.
 
-    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker.
-    QUOTE: bid, ask. Commands are recorded beside them, see `Batch.command`.
+    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker, id.
+    QUOTE: bid, ask. BOOK: side (1 bids, -1 asks), price, amount, how many rows the book has. MARK: mark price.
+    FUNDING: rate (hundred-millionths), mark price. TIME: nothing but that it was then. LAST: last price, which met nothing.
+    Commands are recorded beside them, see `Batch.command`.
     """
 
     BAR = 1
     TRADE = 2
     QUOTE = 3
+    BOOK = 4
+    MARK = 5
+    FUNDING = 6
+    TIME = 7
+    LAST = 8
 
 
 input_t = np.dtype(

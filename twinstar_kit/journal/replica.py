@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.journal.errors import JournalGap
+from twinstar_kit.journal.positions import ContractBook
 from twinstar_kit.journal.store import Batch
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account
+from twinstar_kit.kernel.ledger import N_ACCOUNTS, Account, Wallet
+from twinstar_kit.kernel.loading import assets_of
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Side
 from twinstar_kit.kernel.records import event_t
@@ -53,12 +55,11 @@ class Replica:
 
     def __init__(self, header: Mapping[str, Any]) -> None:
         self.instruments = tuple(Instrument.from_canonical(fields) for fields in header["instruments"])
-        self.scales: dict[str, int] = {}
-        for m in self.instruments:
-            self.scales.setdefault(m.base, m.amount_scale)
-            self.scales.setdefault(m.quote, m.quote_scale)
+        self.scales = assets_of(self.instruments)
         self.assets = tuple(self.scales)
-        self.ledger = np.zeros((len(self.assets), N_ACCOUNTS), np.int64)
+        wallets = 2 if any(m.derivative for m in self.instruments) else 1
+        self.ledger = np.zeros((wallets * len(self.assets), N_ACCOUNTS), np.int64)
+        self.contracts = ContractBook(self.instruments, int(header.get("broker", {}).get("leverage", 1)))
         self.open_orders: dict[int, OpenOrder] = {}
         self.commands: list[dict[str, Any]] = []
         self.last_price = [0] * len(self.instruments)
@@ -102,6 +103,7 @@ class Replica:
                 self.last_price[fill["instrument"]] = int(fill["last_px"])
         for event in events[np.isin(kinds, _ORDER_LIFE)]:
             self._order(event)
+        self.contracts.fold_all(events)
 
     def _order(self, e: np.void) -> None:
         order_id, kind = int(e["order_id"]), int(e["kind"])
@@ -124,22 +126,24 @@ class Replica:
                 triggered=order.triggered or kind == EventKind.TRIGGERED,
             )  # fmt: skip
 
-    def balance(self, asset: str) -> tuple[int, int]:
-        """Free and held units of `asset`."""
-        row = self.ledger[self.assets.index(asset)]
-        return int(row[Account.FREE]), int(row[Account.HELD])
+    def balance(self, asset: str, wallet: Wallet = Wallet.SPOT) -> tuple[int, int]:
+        """Free units of `asset`, and those that stand behind orders and positions."""
+        row = self.ledger[int(wallet) * len(self.assets) + self.assets.index(asset)]
+        return int(row[Account.FREE]), int(row[Account.HELD] + row[Account.MARGIN])
 
-    def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Free and held amounts of every asset, exact."""
+    def balances(self, wallet: Wallet = Wallet.SPOT) -> dict[str, tuple[Decimal, Decimal]]:
+        """Free and used amounts of every asset, exact."""
         return {
             a: (from_units(free, s), from_units(held, s))
             for a, s in self.scales.items()
-            for free, held in [self.balance(a)]
+            for free, held in [self.balance(a, wallet)]
         }
 
     def positions(self) -> dict[str, int]:
-        """Amount units of the base of every symbol that is held."""
-        held = {m.symbol: sum(self.balance(m.base)) for m in self.instruments}
+        """Amount units of every symbol that is held: the coins of a spot market, contracts of others (short: below zero)."""
+        held = {m.symbol: sum(self.balance(m.base)) for m in self.instruments if not m.derivative}
+        for position in self.contracts.held():
+            held[position.instrument.symbol] = held.get(position.instrument.symbol, 0) + position.qty
         return {symbol: units for symbol, units in held.items() if units}
 
     def fills(self) -> npt.NDArray[np.void]:
@@ -151,15 +155,19 @@ class Replica:
         return np.concatenate(self._equity) if self._equity else np.empty(0, np.int64)
 
     def worth(self, quote: str, prices: Mapping[str, int] | None = None) -> int:
-        """Money units of `quote`: its balance and every position priced in it.
+        """Money units of `quote`: its balances, and every position that is priced or settled in it.
 
         `prices` are price units by symbol; without one the latest bar's close or fill counts.
         """
-        total = sum(self.balance(quote))
+        wallets = len(self.ledger) // len(self.assets)
+        total = sum(sum(self.balance(quote, wallet)) for wallet in list(Wallet)[:wallets])
         priced = set()
         for at, m in enumerate(self.instruments):
-            if m.quote == quote and m.base not in priced:
-                units = sum(self.balance(m.base))
-                total += units * int((prices or {}).get(m.symbol, self.last_price[at])) // m.money_divisor
+            price = int((prices or {}).get(m.symbol, self.last_price[at]))
+            if m.derivative:
+                if m.settle == quote:
+                    total += sum(position.profit(price) for position in self.contracts.held(m.symbol))
+            elif m.quote == quote and m.base not in priced:
+                total += sum(self.balance(m.base)) * price // m.money_divisor
                 priced.add(m.base)
         return total

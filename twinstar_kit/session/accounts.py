@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,15 +17,16 @@ from twinstar_kit.journal.inbox import Command, Inbox
 from twinstar_kit.journal.inputs import Inputs, input_t
 from twinstar_kit.journal.store import Batch, Journal, JournalReader
 from twinstar_kit.kernel.errors import OrderError, TwinStarError
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Side
+from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Setting, Side
 from twinstar_kit.kernel.records import canonical_json
 from twinstar_kit.session.live import LiveRun, Source, advance
 from twinstar_kit.session.proof import ParityReport
 from twinstar_kit.session.setup import strategy_name
-from twinstar_kit.venues.blotter import OrderRequest
 from twinstar_kit.venues.core import SavedAccount, SavedBatch, VenueBatch, VirtualVenue
 from twinstar_kit.venues.durable import SNAPSHOT_EVERY, JournalSink, saved_account
+from twinstar_kit.venues.requests import OrderRequest
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.base import Feed
@@ -71,7 +73,7 @@ class AnsweringSink(JournalSink):
         """Store a batch durably, or raise JournalError."""
         journal, self.answer = self.journal, None
         assert journal is not None, "begin comes first"
-        if batch.command is not None and self.command_id is not None:
+        if batch.command is not None and batch.command.type != "look" and self.command_id is not None:
             self.answer = _answer(batch)
         journal.commit(
             Batch(
@@ -86,9 +88,9 @@ class AnsweringSink(JournalSink):
 
 def _answer(batch: VenueBatch) -> dict[str, Any]:
     assert batch.command is not None
-    order_id = batch.command.order_ids[0] if batch.command.order_ids else 0
-    e = batch.events
-    refused = e[(e["kind"] == EventKind.REJECTED) & (e["order_id"] == order_id)]
+    ids = batch.command.order_ids or (0,)
+    order_id, e = ids[0], batch.events
+    refused = e[(e["kind"] == EventKind.REJECTED) & np.isin(e["order_id"], ids)]
     if len(refused):
         reason = Reason(int(refused["reason"][0]))
         symbol = f"{batch.command.request.symbol}: " if batch.command.request else ""
@@ -186,28 +188,65 @@ class ManualAccount:
         if body["type"] == "cancel":
             self.venue.cancel(int(body["order_id"]))
             return self._sink.answer or {"ok": True, "order_id": int(body["order_id"]), "text": ""}
+        if body["type"] == "amend":
+            self.venue.amend(
+                int(body["order_id"]), **{name: int(value) for name, value in body["changes"].items()}
+            )
+            return self._sink.answer or {"ok": True, "order_id": int(body["order_id"]), "text": ""}
+        if body["type"] == "cancel_after":
+            due = self.venue.cancel_all_after(int(body["ms"]))
+            return {**(self._sink.answer or {"ok": True, "text": ""}), "due": due}
+        if body["type"] == "transfer":
+            wallets = Wallet(body["source"]), Wallet(body["target"])
+            self.venue.transfer(body["asset"], Decimal(body["amount"]), *wallets)
+            return self._sink.answer or {"ok": True, "text": ""}
+        if body["type"] == "configure":
+            self.venue.configure(
+                Setting(body["setting"]), body["symbol"], int(body["value"]), int(body["slot"])
+            )
+            return self._sink.answer or {"ok": True, "text": ""}
         if body["type"] == "flatten":
             # many orders, one answer: repeating it is harmless, so it stands in the inbox only
             self._sink.command_id = None
             return {"ok": True, "text": self._flatten()}
         return {
             "ok": False,
-            "text": f"an account takes place, cancel and flatten, not {body['type']!r}",
+            "text": f"an account takes place, amend, cancel, transfer, configure and flatten, not {body['type']!r}",
             "kind": "UsageError",
         }
 
     def _flatten(self) -> str:
-        """Cancel every order, then sell what was bought, in the market where it was bought last."""
+        """Cancel every order, close every position of contracts, then sell what was bought, in the market where it was bought last."""
         venue = self.venue
-        canceled = [venue.cancel(order_id) for order_id in list(venue.blotter.open)]
-        markets = {fill.instrument.base: fill.instrument for fill in venue.blotter.fills}
-        sold = []
+        canceled = 0
+        while venue.blotter.open:
+            venue.cancel(next(iter(venue.blotter.open)))
+            canceled += 1
+        closed = []
+        for held in venue.positions():
+            side = Side.SELL if held.qty > 0 else Side.BUY
+            position_side = (1 if held.qty > 0 else -1) if venue.blotter.contracts.hedge else 0
+            request = OrderRequest(
+                held.instrument.symbol,
+                side,
+                OrdType.MARKET,
+                abs(held.qty),
+                reduce_only=True,
+                position_side=position_side,
+            )
+            venue.place(request)
+            closed.append(held.instrument.symbol)
+        markets = {
+            fill.instrument.base: fill.instrument
+            for fill in venue.blotter.fills
+            if not fill.instrument.derivative
+        }
         for base, m in markets.items():
             units = int(venue.blotter.balance(base)[0].scaleb(m.amount_scale)) // m.lot * m.lot
             if units:
                 venue.place(OrderRequest(m.symbol, Side.SELL, OrdType.MARKET, units))
-                sold.append(m.symbol)
-        return f"{len(canceled)} orders canceled, sold {', '.join(sold) or 'nothing'}"
+                closed.append(m.symbol)
+        return f"{canceled} orders canceled, sold {', '.join(closed) or 'nothing'}"
 
     def describe(self) -> dict[str, Any]:
         """See `Account`."""
@@ -231,7 +270,7 @@ def _is_of(path: Path, header: Mapping[str, Any]) -> bool:
             return all(
                 canonical_json(journal.header.get(n)) == canonical_json(header[n])
                 for n in header
-                if n != "balances"
+                if n not in ("balances", "swap_balances")
             )
     except JournalError:
         return False

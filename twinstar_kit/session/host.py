@@ -21,6 +21,7 @@ from twinstar_kit.journal.inbox import Inbox
 from twinstar_kit.journal.store import JournalReader
 from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
+from twinstar_kit.kernel.models import Broker
 from twinstar_kit.session.accounts import Account, ManualAccount, StrategyAccount, refusal, serve_inbox
 from twinstar_kit.session.setup import as_broker, as_strategy, prepare, strategy_name
 from twinstar_kit.session.trading import open_run, plan_run, source_of
@@ -85,13 +86,17 @@ class Host:
         self.since = datetime.now(UTC).isoformat(timespec="seconds")
         self._enlist(
             ManualAccount(
-                AccountFolder(self.home, MANUAL), self.feed, self.clock, as_broker(dict(self.options.broker)),
+                AccountFolder(self.home, MANUAL), self.feed, self.clock, self._broker(),
                 self.options.balances, self._meta(),
             )
         )  # fmt: skip
         for folder in accounts(self.home):
             self._go_on_with(folder)
         self.publish()
+
+    def _broker(self) -> Broker:
+        """The broker of `manual`: as on every virtual exchange no more fills than rests or trades."""
+        return as_broker({"liquidity": "bounded", **self.options.broker})
 
     def _open_feed(self) -> Feed:
         from twinstar_kit.feeds.base import open_feed
@@ -323,7 +328,7 @@ class Host:
         now, wall, broker = (
             self.clock.milliseconds(),
             self.wall.milliseconds(),
-            as_broker(dict(self.options.broker)),
+            self._broker(),
         )
         info = {
             "name": self.options.name, "pid": os.getpid(), "port": self.bell.port, "since": self.since, "feed": self.feed.spec,

@@ -47,8 +47,8 @@ def _warm_venue() -> None:
     from twinstar_kit.feeds.simulated import SimulatedMarket
     from twinstar_kit.kernel.models import Broker
     from twinstar_kit.kernel.orders import OrdType, Side
-    from twinstar_kit.venues.blotter import OrderRequest
     from twinstar_kit.venues.durable import open_durable
+    from twinstar_kit.venues.requests import OrderRequest
 
     feed = SimulatedMarket()
     m = feed.instruments[0]

@@ -9,7 +9,7 @@ from twinstar_kit.kernel.errors import OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.orders import OrdType, Side
 from twinstar_kit.terminal.backend import Answer, Backend
-from twinstar_kit.venues.blotter import OrderRequest
+from twinstar_kit.venues.requests import OrderRequest
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 TYPES = {"market": OrdType.MARKET, "limit": OrdType.LIMIT, "stop": OrdType.STOP}

@@ -187,8 +187,7 @@ def _order(view: AccountView, order: VenueOrder) -> dict[str, Any]:
     instrument = order.instrument
     filled = order.cum_qty
     # an order for the whole position has no amount of its own
-    whole = view.blotter.ledger[instrument.base]
-    amount = order.order_qty or whole[Account.FREE] + whole[Account.HELD]
+    amount = order.order_qty or _whole(view, instrument)
     return _owned(view) | {
         "id": order.order_id,
         "symbol": instrument.symbol,
@@ -201,6 +200,14 @@ def _order(view: AccountView, order: VenueOrder) -> dict[str, Any]:
         "remaining": instrument.amount(amount - filled),
         "ts": order.ts,
     }
+
+
+def _whole(view: AccountView, instrument: Instrument) -> int:
+    """The whole position of an instrument, in amount units."""
+    if instrument.derivative:
+        return sum(abs(held.qty) for held in view.blotter.contracts.held(instrument.symbol))
+    row = view.blotter.ledger[instrument.base]
+    return row[Account.FREE] + row[Account.HELD]
 
 
 def _fills(view: AccountView) -> list[dict[str, Any]]:
@@ -218,14 +225,21 @@ def _fill(view: AccountView, fill: VenueFill) -> dict[str, Any]:
         "type": OrdType(order.ord_type).name.lower(),
         "price": instrument.price(fill.last_px),
         "amount": instrument.amount(fill.last_qty),
-        "fee": instrument.money(fill.fee),
-        "fee_asset": instrument.quote,
+        "fee": fill.fee / 10 ** view.blotter.scales[fill.fee_asset],
+        "fee_asset": fill.fee_asset,
         "ts": fill.ts,
     }
 
 
 def _position(view: AccountView, symbol: str, position: Position) -> dict[str, Any]:
     instrument = next(m for m in view.blotter.instruments if m.symbol == symbol)
+    if instrument.derivative:
+        return _owned(view) | {
+            "symbol": symbol,
+            "amount": instrument.amount(position.amount),
+            "average": position.average(instrument),
+            "free_text": str(from_units(abs(position.amount), instrument.amount_scale)),
+        }
     free = view.blotter.ledger[instrument.base][Account.FREE]
     sellable = min(free, position.amount) // instrument.lot * instrument.lot
     return _owned(view) | {

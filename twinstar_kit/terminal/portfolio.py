@@ -21,14 +21,16 @@ STEPS_MS = tuple(m * MINUTE_MS for m in (1, 5, 15, 60, 240, 1_440, 10_080))
 
 @dataclass(slots=True)
 class Position:
-    """What an account bought of one symbol and has not sold, in units; `cost` includes no fees."""
+    """What an account bought of one symbol and has not sold, in units; `cost` includes no fees. Short contracts are below zero."""
 
     amount: int = 0
     cost: float = 0.0
 
     def take(self, fill: VenueFill) -> None:
         """Average cost: sales leave the average as it is; what is sold beyond the position never was part of it."""
-        if fill.side > 0:
+        if fill.instrument.derivative:
+            self._take_contracts(fill)
+        elif fill.side > 0:
             self.amount += fill.last_qty
             self.cost += float(fill.last_qty) * fill.last_px
         elif self.amount:
@@ -36,9 +38,17 @@ class Position:
             self.cost *= left / self.amount
             self.amount = left
 
+    def _take_contracts(self, fill: VenueFill) -> None:
+        closing = min(fill.last_qty, abs(self.amount)) if self.amount * fill.side < 0 else 0
+        if closing:
+            self.cost *= 1.0 - closing / abs(self.amount)
+            self.amount += fill.side * closing
+        self.cost += float(fill.last_qty - closing) * fill.last_px
+        self.amount += fill.side * (fill.last_qty - closing)
+
     def average(self, instrument: Instrument) -> float:
         """The average price paid, in the quote."""
-        return self.cost / self.amount / 10**instrument.price_scale if self.amount else 0.0
+        return self.cost / abs(self.amount) / 10**instrument.price_scale if self.amount else 0.0
 
 
 @dataclass(slots=True)
@@ -110,21 +120,30 @@ class Rates:
 
 
 def totals(blotter: Blotter) -> dict[str, tuple[float, float]]:
-    """Free and held amounts of the assets that are there, as floats."""
+    """Free and held amounts of the assets that are there, of both wallets, as floats."""
     found = {}
-    for asset, row in blotter.ledger.items():
-        free, held = row[Account.FREE], row[Account.HELD]
+    for asset, scale in blotter.scales.items():
+        rows = [wallet[asset] for wallet in blotter.wallets.values()]
+        free, held = (
+            sum(row[a] for row in rows for a in part)
+            for part in ((Account.FREE,), (Account.HELD, Account.MARGIN))
+        )
         if free or held:
-            found[asset] = (free / 10 ** blotter.scales[asset], held / 10 ** blotter.scales[asset])
+            found[asset] = (free / 10**scale, held / 10**scale)
     return found
 
 
 def equity(blotter: Blotter, rates: Rates, last: npt.NDArray[np.float64]) -> float:
-    """The worth of an account in the money asset; assets without a price count nothing."""
+    """The worth of an account in the money asset, open contracts at the last price; assets without a price count nothing."""
     worth = 0.0
     for asset, (free, held) in totals(blotter).items():
         price = rates.rate(asset, last)
         worth += (free + held) * price if np.isfinite(price) else 0.0
+    for position in blotter.contracts.held():
+        m = position.instrument
+        quoted, rate = last[blotter.contracts.numbers[m.symbol]], rates.rate(m.settle, last)
+        if np.isfinite(quoted) and np.isfinite(rate):
+            worth += m.money(position.profit(round(quoted * 10**m.price_scale))) * rate
     return worth
 
 
@@ -156,10 +175,12 @@ def _amounts_at(blotter: Blotter, times: npt.NDArray[np.int64]) -> dict[str, npt
     amounts = {asset: np.full(len(times), amount) for asset, amount in now.items()}
     for fill in blotter.fills:
         instrument = fill.instrument
+        if instrument.derivative:
+            continue  # contracts move the swap wallet only
         after = int(np.searchsorted(times, fill.ts, "left"))  # points before the fill had not seen it
         base = int(fill.side) * instrument.amount(fill.last_qty)
-        money = -base * instrument.price(fill.last_px) - instrument.money(fill.fee)
-        for asset, change in ((instrument.base, base), (instrument.quote, money)):
+        money, fee = -base * instrument.price(fill.last_px), fill.fee / 10 ** blotter.scales[fill.fee_asset]
+        for asset, change in ((instrument.base, base), (instrument.quote, money), (fill.fee_asset, -fee)):
             amounts.setdefault(asset, np.zeros(len(times)))[:after] -= change
     for values in amounts.values():
         values[np.abs(values) < 1e-9] = 0.0  # what is left of floats that cancel

@@ -19,7 +19,7 @@ from twinstar_kit.session import attach, start_session
 from twinstar_kit.session.setup import as_strategy, strategy_name
 from twinstar_kit.settings import Settings, load_settings
 from twinstar_kit.terminal.backend import MANUAL, AccountView, Answer
-from twinstar_kit.venues.blotter import Blotter, OrderRequest
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, requests_of
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.base import Feed
@@ -49,21 +49,13 @@ class AccountTail:
         for batch in self.tail.poll():
             if not self.view.opened_ms:
                 self.view.opened_ms = _opened_ms(batch, self.tail.meta)
-            self.view.blotter.fold(batch.events, _requests(batch))
+            self.view.blotter.fold(batch.events, requests_of(batch.command))
         self.view.opened_ms = self.view.opened_ms or self._now_ms
         return self.tail.batch
 
     def close(self) -> None:
         """Close the journal."""
         self.tail.close()
-
-
-def _requests(batch: Batch) -> dict[int, OrderRequest]:
-    command = batch.command or {}
-    if "request" not in command:
-        return {}
-    request = OrderRequest.from_canonical(command["request"])
-    return dict.fromkeys(command.get("order_ids", ()), request)
 
 
 def _opened_ms(batch: Batch, meta: Mapping[str, Any]) -> int:

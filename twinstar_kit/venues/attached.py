@@ -15,17 +15,22 @@ from twinstar_kit.feeds.clock import Clock, ReplayClock
 from twinstar_kit.journal.client import AccountClient
 from twinstar_kit.journal.errors import CommandError
 from twinstar_kit.journal.folder import SessionFolder, sessions
+from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.journal.tail import Tail
 from twinstar_kit.kernel.errors import OrderError, UsageError
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.money import RATE_SCALE
-from twinstar_kit.kernel.orders import OrdType, Reason
+from twinstar_kit.kernel.orders import OrdType, Reason, Setting
 from twinstar_kit.settings import load_settings
-from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
-from twinstar_kit.venues.core import OrderRefused, VenueStopped, WouldFillAtOnce
-from twinstar_kit.venues.stepping import MINUTE_MS
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder, requests_of
+from twinstar_kit.venues.core import VenueStopped
+from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce
+from twinstar_kit.venues.market_data import MINUTE_MS
 
 ACCOUNT = "manual"
+TRAILS = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 REFUSALS = {"OrderRefused": OrderRefused, "WouldFillAtOnce": WouldFillAtOnce}
 
 
@@ -63,15 +68,14 @@ class AttachedVenue:
         """Read the account's journal from its beginning."""
         self._tail = Tail(self._client.tail.path)
         self.broker = Broker(**self._tail.header["broker"])
-        self.blotter = Blotter(self.feed.instruments)
+        self.blotter = Blotter(self.feed.instruments, self.broker.leverage)
         self._latest = 0
         self._read()
 
     def _read(self) -> None:
         for batch in self._tail.poll():
             command = batch.command or {}
-            placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
-            self.blotter.fold(batch.events, {command["order_ids"][0]: placed} if placed else {})
+            self.blotter.fold(batch.events, requests_of(batch.command))
             self._latest = max(
                 self._latest, int(command.get("ts", 0)), int(batch.events["ts_event"].max(initial=0))
             )
@@ -137,17 +141,47 @@ class AttachedVenue:
 
     def cancel(self, order_id: int) -> VenueOrder:
         """Cancel an open order; OrderError when it is not open."""
+        self._send(self._client.cancel, order_id)
+        return self.blotter.orders[order_id]
+
+    def amend(self, order_id: int, **changes: int) -> VenueOrder:
+        """Change an open order; see `VirtualVenue.amend`."""
+        self._send(self._client.send, {"type": "amend", "order_id": order_id, "changes": changes})
+        return self.blotter.orders[order_id]
+
+    def cancel_all_after(self, ms: int) -> int:
+        """Cancel every open order in `ms` from now; see `VirtualVenue.cancel_all_after`."""
+        return int(self._send(self._client.send, {"type": "cancel_after", "ms": ms})["due"])
+
+    def transfer(self, asset: str, amount: Decimal, source: Wallet, target: Wallet) -> Posting:
+        """Move free balance from one wallet to the other."""
+        terms = {"asset": asset, "amount": str(amount), "source": int(source), "target": int(target)}
+        self._send(self._client.send, {"type": "transfer", **terms})
+        return self.blotter.postings[-1]
+
+    def configure(self, setting: Setting, symbol: str = "", value: int = 0, slot: int = 0) -> None:
+        """Change how the account is set up; see `VirtualVenue.configure`."""
+        terms = {"setting": int(setting), "symbol": symbol, "value": value, "slot": slot}
+        self._send(self._client.send, {"type": "configure", **terms})
+
+    def _send(self, send: Any, *what: Any) -> dict[str, Any]:
         with self._lock:
-            answer = self._client.cancel(order_id)
+            answer: dict[str, Any] = send(*what)
             self.catch_up()
             if not answer["ok"]:
-                raise OrderError(answer["text"])
-            return self.blotter.orders[order_id]
+                raise _refusal(answer, None)
+            return answer
 
-    def deposit(self, asset: str, amount: Decimal) -> Posting:
+    def deposit(self, asset: str, amount: Decimal, wallet: Wallet = Wallet.SPOT) -> Posting:
         """UsageError: a session's account is funded when it is created."""
         raise UsageError(
             f"the account of session {self.folder.name} takes no deposits; they work on a private exchange"
+        )
+
+    def withdraw(self, asset: str, amount: Decimal, wallet: Wallet = Wallet.SPOT) -> Posting:
+        """UsageError: a session's account keeps what it was opened with."""
+        raise UsageError(
+            f"nothing is withdrawn from the account of session {self.folder.name}; that works on a private exchange"
         )
 
     # -- reads --------------------------------------------------------------------------------------------
@@ -161,14 +195,24 @@ class AttachedVenue:
         """Every order that was accepted, oldest first; the triggers of open trailing stops are the present ones."""
         with self._lock:
             for order in self.blotter.open.values():
-                if order.ord_type is OrdType.TRAILING_STOP:
+                if order.ord_type in TRAILS and not order.dormant and not order.triggered:
                     order.stop_px = trailing_trigger(self.feed, order, self.now())
             return list(self.blotter.orders.values())
 
-    def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Free and held amounts of every asset, exact."""
+    def balances(self, wallet: Wallet = Wallet.SPOT) -> dict[str, tuple[Decimal, Decimal]]:
+        """Free and used amounts of every asset, exact."""
         with self._lock:
-            return {asset: self.blotter.balance(asset) for asset in self.blotter.scales}
+            return self.blotter.balances(wallet)
+
+    def mark(self, m: Instrument) -> int:
+        """Price units that positions of an instrument are valued at now."""
+        now = self.now()
+        return int(self.feed.mark(m.symbol, now) or self.feed.last(m.symbol, now))
+
+    def positions(self) -> list[Contracts]:
+        """The open positions of contracts."""
+        with self._lock:
+            return self.blotter.contracts.held()
 
     def close(self) -> None:
         """Let go of the session; it goes on running."""
@@ -196,11 +240,13 @@ def trailing_trigger(feed: Any, order: VenueOrder, now_ms: int) -> int:
     if len(rows):
         prices.extend([int(rows[:, 2].max()), int(rows[:, 3].min())])
     anchor = max(prices) if sell else min(prices)
-    distance = order.trail or anchor * order.trail_rate // RATE_SCALE
-    return max(int(anchor + order.side * distance), 1)
+    distance = order.trail or -(-anchor * order.trail_rate // RATE_SCALE)
+    trigger = max(int(anchor + order.side * distance), 1)
+    tick = order.instrument.tick_at(trigger)
+    return max(trigger // tick * tick, tick) if sell else -(-trigger // tick) * tick
 
 
-def _refusal(answer: dict[str, Any], request: OrderRequest) -> Exception:
+def _refusal(answer: dict[str, Any], request: OrderRequest | None) -> Exception:
     """The error that the session met, raised anew here."""
     kind, text = answer.get("kind"), answer["text"]
     if kind in REFUSALS:

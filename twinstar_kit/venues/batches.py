@@ -9,16 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.venues.blotter import OrderRequest
+from twinstar_kit.venues.requests import OrderRequest
 
 Events = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a client did: `type` is open, deposit, place, cancel or time; `order_ids` are the ids that it made or named.
+    """What a client did; `order_ids` are the ids that it made or named, `terms` what else it said.
 
-    time says how far the venue's time was moved by hand; it changes nothing in the account.
+    `type` is open, deposit, withdraw, transfer, configure, place, amend, cancel, cancel_after, look or time. cancel_after sets the time at
+    which all open orders are canceled, and cancel with `due` in its terms says that this has happened. time says how far the venue's
+    time was moved by hand; it changes nothing in the account.
     """
 
     type: str
@@ -26,6 +28,7 @@ class Command:
     order_ids: tuple[int, ...] = ()
     request: OrderRequest | None = None
     balances: Mapping[str, str] | None = None
+    terms: Mapping[str, Any] | None = None
 
     def canonical(self) -> dict[str, Any]:
         """The command as plain values, as a journal keeps it."""
@@ -34,6 +37,8 @@ class Command:
             fields["request"] = self.request.canonical()
         if self.balances is not None:
             fields["balances"] = dict(self.balances)
+        if self.terms is not None:
+            fields["terms"] = dict(self.terms)
         return fields
 
 

@@ -1,19 +1,20 @@
 """The virtual venue without any API around it: an account over many instruments, a feed, a clock, and its orders.
 
-What fills and when stands in `kernel.matching`. The venue decides only which market data meets which order:
+What fills and when stands in `kernel.flow` (trades and books) and `kernel.matching` (bars). The venue decides only which market data
+meets which order:
 
-- A market order, and a limit that crosses, meet the feed's best bid and ask at the instant they arrive.
+- An order that arrives meets the feed's book of that instant, `market_data.LEVELS` levels a side; so does one that fires.
 - Everything later is matched against each trade of the feed (or each bar, when the feed holds bars) with a time
-  after the order's. Symbols without open orders are not stepped; nothing they do can change the account.
+  after the order's. Symbols without open orders and positions are not stepped; nothing they do can change the account.
 - An order that arrives inside a bar meets the next bar, not the one under way.
 
-Unrealistic beside what `kernel.matching` says: orders of any size fill at the best price, and nobody reacts to them.
+Unrealistic beside what the kernel says: nobody reacts to the orders, and what lies behind the levels that are looked at cannot be taken.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,16 +23,30 @@ import numpy.typing as npt
 
 from twinstar_kit.feeds.clock import Clock, ManualClock, SystemClock
 from twinstar_kit.journal.errors import JournalDamaged
-from twinstar_kit.journal.inputs import InputDigest, InputKind, Inputs, input_t, record
+from twinstar_kit.journal.inputs import InputDigest, InputKind, Inputs, record
+from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.kernel.orders import OrdType, Reason
+from twinstar_kit.kernel.orders import OrdType, Reason, Setting
 from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
+from twinstar_kit.venues.acting import MEETS, act_on
 from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedBatch, VenueBatch
-from twinstar_kit.venues.blotter import TIME_IN_FORCE, Blotter, OrderRequest, Posting, VenueOrder
-from twinstar_kit.venues.stepping import MINUTE_MS, MarketData, Stepper
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder, requests_of
+from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce, check_against_market
+from twinstar_kit.venues.market_data import (
+    LEVELS,
+    MINUTE_MS,
+    NO_RECORDS,
+    MarketData,
+    book_records,
+    last_key,
+    mark_record,
+)
+from twinstar_kit.venues.requests import TIME_IN_FORCE
+from twinstar_kit.venues.stepping import Stepper
 
 __all__ = [
     "Command", "EventSink", "OrderRefused", "SavedAccount", "SavedBatch", "VenueBatch", "VenueStopped", "VirtualVenue",
@@ -39,22 +54,10 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_BALANCES: Mapping[str, Number] = {"USDT": 10_000, "KRW": 10_000_000}
+DEFAULT_SWAP_BALANCES: Mapping[str, Number] = {"USDT": 10_000, "BTC": "0.1", "ETH": 2}
 ORDER_CAPACITY = 256
-NO_INPUTS, NO_EVENTS = np.empty(0, input_t), np.empty(0, event_t)
+NO_EVENTS = np.empty(0, event_t)
 Events = npt.NDArray[np.void]
-
-
-class OrderRefused(OrderError):
-    """The venue rejected an order; `reason` is the rule, `request` what was asked."""
-
-    def __init__(self, reason: Reason, request: OrderRequest, message: str = "") -> None:
-        super().__init__(message or f"{request.symbol}: {reason.text}")
-        self.reason = reason
-        self.request = request
-
-
-class WouldFillAtOnce(OrderRefused):
-    """A stop that the market has passed already, or a post-only order that would take: it was not sent."""
 
 
 class VenueStopped(TwinStarError):
@@ -64,8 +67,8 @@ class VenueStopped(TwinStarError):
 class VirtualVenue:
     """One account on the virtual exchange. All its methods may be called from any thread.
 
-    `balances` are opening amounts per asset; `journal` is an `EventSink`; `saved` continues an account instead of
-    opening one. The venue's time is the clock's plus what `advance` added, and never goes back.
+    `balances` are opening amounts per asset in the spot wallet, `swap_balances` those of the swap wallet; `journal` is an
+    `EventSink`; `saved` continues an account instead of opening one. The venue's time is the clock's plus what `advance` added, and never goes back.
     """
 
     def __init__(
@@ -77,32 +80,39 @@ class VirtualVenue:
         journal: EventSink | None = None,
         *,
         saved: SavedAccount | None = None,
+        swap_balances: Mapping[str, Number] | None = None,
     ) -> None:
         self.feed, self.clock, self.journal = feed, clock, journal
         self.broker = broker or Broker()
         self.instruments = {m.symbol: m for m in feed.instruments}
         self._timeframe_ms = int(getattr(feed, "timeframe_ms", MINUTE_MS))
         self.engine = Engine(
-            feed.instruments, self.broker, timeframe_ms=self._timeframe_ms, order_capacity=ORDER_CAPACITY
+            feed.instruments,
+            self.broker,
+            timeframe_ms=self._timeframe_ms,
+            order_capacity=ORDER_CAPACITY,
+            levels=LEVELS,
         )
         if feed.granularity == "bars":
             # series that cannot be matched at one timeframe are refused now, not later
             for m in feed.instruments:
                 feed.bars(m.symbol, 0, 0, self._timeframe_ms)
-        self.blotter = Blotter(feed.instruments)
+        self.blotter = Blotter(feed.instruments, self.broker.leverage)
         self._stepper = Stepper(self.engine, feed, self._timeframe_ms)
         self._offset_ms = 0
+        self._cancel_at = 0
         self._caught_up = int(clock.milliseconds())
         self._failure: BaseException | None = None
         self._lock = threading.RLock()
+        self.on_close: list[Callable[[], object]] = []
         self.header: dict[str, Any] = {}
         if saved is None:
-            opening = {a: str(v) for a, v in _opening(balances, feed.instruments).items()}
-            self._begin(self._describe() | {"balances": opening})
+            opening, swap = _opening(balances, swap_balances, feed.instruments)
+            terms = {"swap": swap} if swap else None
+            self._begin(self._describe() | {"balances": opening} | ({"swap_balances": swap} if swap else {}))
             if journal is not None:
                 journal.begin(self.header)
-            self._apply({"type": "open", "ts": self._caught_up, "balances": opening}, None)
-            self._commit(Command("open", self._caught_up, balances=opening))
+            self._do(Command("open", self._caught_up, balances=opening, terms=terms))
         else:
             self._resume(saved)
         if journal is not None:
@@ -153,21 +163,20 @@ class VirtualVenue:
 
     def warm(self) -> None:
         """Compile, or load, what orders need, so that the first one does not wait for it; 0.1 s when it was done before."""
-        self._stepper.warm()
         scratch = Engine(self.feed.instruments[:1], self.broker, {self.feed.instruments[0].quote: 1})
-        scratch.submit(0, 0, 1, OrdType.LIMIT, 1, price=1)
-        scratch.on_quote(0, 0, 1, 2)
         scratch.cancel(0, 0)
         if self.feed.granularity == "trades":
             symbol, now = self.feed.instruments[0].symbol, self.now()
-            self.quote(symbol, now), self.feed.last(symbol, now)
+            self.feed.book(symbol, now, LEVELS), self.feed.last(symbol, now)
             self.feed.trades(symbol, now, now), self.feed.bars(symbol, now, now, MINUTE_MS)
 
     def close(self) -> None:
-        """Close the journal, if it is the venue's to close."""
+        """Close the journal, if it is the venue's to close, and do what `on_close` holds."""
         closing = getattr(self.journal, "close", None)
         if closing is not None:
             closing()
+        while self.on_close:
+            self.on_close.pop()()
 
     # -- time ---------------------------------------------------------------------------------------------
 
@@ -189,7 +198,7 @@ class VirtualVenue:
             self.catch_up()
             if self.journal is not None and self._failure is None:
                 self._write(
-                    VenueBatch(NO_INPUTS, Command("time", self.now()), NO_EVENTS, self.engine.snapshot)
+                    VenueBatch(NO_RECORDS, Command("time", self.now()), NO_EVENTS, self.engine.snapshot)
                 )
             return self.now()
 
@@ -204,30 +213,43 @@ class VirtualVenue:
         with self._lock:
             now = self.now()
             if now > self._caught_up and self._failure is None:
-                self._stepper.step(self._caught_up + 1, now + 1, self._commit_events)
-                self._caught_up = now
+                if 0 < self._cancel_at <= now:
+                    self._pass_to(max(self._cancel_at, self._caught_up))
+                    self._cancel_due()
+                self._pass_to(now)
             return now
+
+    def _pass_to(self, now: int) -> None:
+        if now > self._caught_up:
+            self._stepper.step(self._caught_up + 1, now + 1, self._commit_events)
+            self._caught_up = now
+
+    def _cancel_due(self) -> None:
+        """The time that `cancel_all_after` set has come."""
+        ids = tuple(reversed(self.blotter.open))
+        self._cancel_at = 0
+        self._do(Command("cancel", self._caught_up, ids, terms={"due": True}))
 
     # -- commands -----------------------------------------------------------------------------------------
 
     def place(self, request: OrderRequest) -> VenueOrder:
-        """Send an order now. A `client_order_id` that is known returns that order and sends nothing.
+        """Send an order now, and what is attached to it. A `client_order_id` that is known returns that order and sends nothing.
 
         Raises OrderRefused, which names the rule; InstrumentError for an unknown symbol; UsageError for a
         time in force that does not exist; VenueStopped after a failure of the journal.
         """
-        if request.time_in_force not in TIME_IN_FORCE:
-            raise UsageError(
-                f"time in force {request.time_in_force!r} must be one of {', '.join(TIME_IN_FORCE)}"
-            )
+        for each in request.orders():
+            if each.time_in_force not in TIME_IN_FORCE:
+                raise UsageError(
+                    f"time in force {each.time_in_force!r} must be one of {', '.join(TIME_IN_FORCE)}"
+                )
         with self._lock:
             known = (
                 self.blotter.by_client_id.get(request.client_order_id) if request.client_order_id else None
             )
             if known is not None:
                 return known
-            now = self.catch_up()
-            self._refuse_when_stopped()
+            now = self._ready()
             j = self.engine.index_of(request.symbol)
             if now >= self.feed.span()[1]:
                 raise OrderRefused(
@@ -235,42 +257,82 @@ class VirtualVenue:
                     request,
                     f"{request.symbol}: the market data of {self.feed.spec} has ended",
                 )
-            bid, ask = self.quote(request.symbol, now)
-            last = self.feed.last(request.symbol, now)
-            _check_against_market(request, self.engine.instruments[j], bid, ask, last)
-            quote = record(InputKind.QUOTE, j, now, (bid, ask, last))
-            order_id = self._apply({"type": "place", "ts": now, "request": request.canonical()}, quote[0])
-            self._stepper.pending.append(quote)
-            refused = self._commit(Command("place", now, (order_id,), request))
+            book = self._look(j, now)
+            market = (*self._best(book), int(self.engine.inst["last"][j]), int(self.engine.inst["mark"][j]))
+            for each in (request, *request.linked):
+                check_against_market(each, self.engine.instruments[j], *market)
+            refused, command = self._do(Command("place", now, request=request), book)
+            for order_id, each in zip(command.order_ids, request.orders(), strict=False):
+                if order_id in refused:
+                    raise OrderRefused(refused[order_id], each)
+            return self.blotter.orders[command.order_ids[0]]
+
+    def amend(self, order_id: int, **changes: int) -> VenueOrder:
+        """Change an open order now: `qty`, `price`, `stop_px`, `trail`, `trail_rate`, in units; what is left out stays.
+
+        It keeps its id, and its place in the queue when only its amount shrinks. OrderRefused names the rule that it would break.
+        """
+        with self._lock:
+            now = self._ready()
+            order = self._open_order(order_id)
+            j = self.engine.index_of(order.instrument.symbol)
+            book = self._look(j, now)
+            refused, _ = self._do(Command("amend", now, (order_id,), terms=changes), book)
             if order_id in refused:
-                raise OrderRefused(refused[order_id], request)
-            return self.blotter.orders[order_id]
+                raise OrderRefused(refused[order_id], _as_request(order))
+            return order
 
     def cancel(self, order_id: int) -> VenueOrder:
         """Cancel an open order now; OrderError when it is not open (it may have filled just before)."""
         with self._lock:
-            now = self.catch_up()
-            self._refuse_when_stopped()
-            order = self.blotter.orders.get(order_id)
-            if order is None:
-                raise OrderError(f"order {order_id} was never accepted here")
-            if order_id not in self.blotter.open:
-                raise OrderError(f"order {order_id} is {order.status} and cannot be canceled")
-            self._apply({"type": "cancel", "ts": now, "order_ids": [order_id]}, None)
-            self._commit(Command("cancel", now, (order_id,)))
+            now = self._ready()
+            order = self._open_order(order_id)
+            self._do(Command("cancel", now, (order_id,)))
             return order
 
-    def deposit(self, asset: str, amount: Decimal) -> Posting:
-        """Credit play money now; OrderError for an amount that is none, UsageError for an asset that is not traded."""
+    def cancel_all_after(self, ms: int) -> int:
+        """Cancel every open order in `ms` from now unless this is called again before; 0 calls it off. Returns when."""
         with self._lock:
-            now = self.catch_up()
-            self._refuse_when_stopped()
+            now = self._ready()
+            self._cancel_at = now + ms if ms > 0 else 0
+            self._do(Command("cancel_after", now, terms={"due": self._cancel_at}))
+            return self._cancel_at
+
+    def deposit(self, asset: str, amount: Decimal, wallet: Wallet = Wallet.SPOT) -> Posting:
+        """Credit play money now; OrderError for an amount that is none, UsageError for an asset that is not traded."""
+        return self._move_money("deposit", asset, amount, wallet)
+
+    def withdraw(self, asset: str, amount: Decimal, wallet: Wallet = Wallet.SPOT) -> Posting:
+        """Take play money out of the free balance now; OrderRefused when there is not so much."""
+        return self._move_money("withdraw", asset, amount, wallet)
+
+    def _move_money(self, kind: str, asset: str, amount: Decimal, wallet: Wallet) -> Posting:
+        with self._lock:
+            now = self._ready()
             if amount <= 0:
-                raise OrderError(f"a deposit of {amount} {asset} must be above zero")
-            command = Command("deposit", now, balances={asset: str(amount)})
-            self._apply(command.canonical(), None)
-            self._commit(command)
+                raise OrderError(f"a {kind} of {amount} {asset} must be above zero")
+            self._look_at_marks(now)
+            terms = {"wallet": int(wallet)} if wallet else None
+            self._do_or_raise(Command(kind, now, balances={asset: str(amount)}, terms=terms), asset)
             return self.blotter.postings[-1]
+
+    def transfer(self, asset: str, amount: Decimal, source: Wallet, target: Wallet) -> Posting:
+        """Move free balance from one wallet to the other now; returns what the target received."""
+        with self._lock:
+            now = self._ready()
+            self._look_at_marks(now)
+            terms = {"asset": asset, "amount": str(amount), "source": int(source), "target": int(target)}
+            self._do_or_raise(Command("transfer", now, terms=terms), asset)
+            return self.blotter.postings[-1]
+
+    def configure(self, setting: Setting, symbol: str = "", value: int = 0, slot: int = 0) -> None:
+        """Change the leverage, the margin mode, the position mode or an isolated margin now; OrderRefused names the rule."""
+        with self._lock:
+            now = self._ready()
+            if symbol:
+                self._look_at_marks(now, self.engine.index_of(symbol))
+            terms = {"setting": int(setting), "symbol": symbol, "value": value, "slot": slot}
+            self._do_or_raise(Command("configure", now, terms=terms), symbol)
 
     # -- reads --------------------------------------------------------------------------------------------
 
@@ -293,10 +355,20 @@ class VirtualVenue:
                 self.blotter.orders[int(row["order_id"])].stop_px = int(row["stop_px"])
             return list(self.blotter.orders.values())
 
-    def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Free and held amounts of every asset, exact."""
+    def balances(self, wallet: Wallet = Wallet.SPOT) -> dict[str, tuple[Decimal, Decimal]]:
+        """Free and used amounts of every asset, exact."""
         with self._lock:
-            return {asset: self.blotter.balance(asset) for asset in self.blotter.scales}
+            return self.blotter.balances(wallet)
+
+    def mark(self, m: Instrument) -> int:
+        """Price units that positions of an instrument are valued at now: the mark, or the last price where there is none."""
+        now = self.now()
+        return self.feed.mark(m.symbol, now) or self.feed.last(m.symbol, now)
+
+    def positions(self) -> list[Contracts]:
+        """The open positions of contracts."""
+        with self._lock:
+            return self.blotter.contracts.held()
 
     def journal_digest(self) -> str:
         """SHA-256 over the header, every event, and the market data that orders met up to the last of them.
@@ -308,42 +380,61 @@ class VirtualVenue:
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    def _refuse_when_stopped(self) -> None:
+    def _ready(self) -> int:
+        """Catch up before a command; returns the venue's time."""
+        now = self.catch_up()
         if self._failure is not None:
             raise VenueStopped(
                 f"the journal failed ({self._failure}); the account is read-only, open it anew"
             )
+        return now
 
-    def _apply(self, command: Mapping[str, Any], quote: Any) -> int:
-        """Carry out a command on the engine, the same whether it is new or read back; returns the order's id.
+    def _open_order(self, order_id: int) -> VenueOrder:
+        order = self.blotter.orders.get(order_id)
+        if order is None:
+            raise OrderError(f"order {order_id} was never accepted here")
+        if order_id not in self.blotter.open:
+            raise OrderError(f"order {order_id} is {order.status} and cannot be changed or canceled")
+        return order
 
-        `quote` is the QUOTE record (bid, ask, last price) that a new order meets.
-        """
-        engine, ts = self.engine, int(command["ts"])
-        if command["type"] == "time":
-            return 0
-        if command["type"] in ("open", "deposit"):
-            for asset, amount in sorted(command["balances"].items()):
-                engine.deposit(ts, asset, amount)
-            return 0
-        if command["type"] == "cancel":
-            (order_id,) = command["order_ids"]
-            engine.cancel(ts, order_id)
-            return int(order_id)
-        request = OrderRequest.from_canonical(command["request"])
-        j, (bid, ask, last) = int(quote["instrument"]), quote["v"][:3].tolist()
-        # The kernel checks and holds by the last price; a market order's is the price that it will meet.
-        met = ask if request.side > 0 else bid
-        engine.inst["last"][j] = met if request.ord_type is OrdType.MARKET else last
-        order_id = engine.submit(
-            ts, j, request.side, request.ord_type, request.order_qty, price=request.price, stop_px=request.stop_px,
-            trail=request.trail, trail_rate=request.trail_rate, reduce_only=request.reduce_only,
-        )  # fmt: skip
-        engine.inst["last"][j] = last
-        engine.on_quote(j, ts, bid, ask)
-        if request.time_in_force in ("IOC", "FOK") and order_id in engine.open_orders()["order_id"]:
-            engine.cancel(ts, order_id)
-        return order_id
+    def _look(self, j: int, now: int) -> Events:
+        """Let the account see the prices of this instant before an order for instrument `j`; returns the book that will meet it."""
+        symbol = self.engine.instruments[j].symbol
+        prices = [
+            record(InputKind.LAST, j, now, (self.feed.last(symbol, now),)),
+            *self._stepper.fee_prices(now),
+        ]
+        self._look_at_marks(now, j, prices)
+        return book_records(self.feed, j, now)
+
+    def _look_at_marks(self, now: int, j: int = -1, prices: Sequence[Events] = ()) -> None:
+        """Mark the positions of contracts, and instrument `j`, at this instant."""
+        derivative = [m.derivative for m in self.engine.instruments]
+        held = set(np.flatnonzero(self.engine.inst["position"].any(axis=1) & derivative).tolist())
+        marked = sorted(held | ({j} if j >= 0 and derivative[j] else set()))
+        inputs = np.concatenate([NO_RECORDS, *prices, *(mark_record(self.feed, k, now) for k in marked)])
+        self._stepper.meet(inputs, lambda events: self._commit(Command("look", now), events))
+
+    @staticmethod
+    def _best(book: Events) -> tuple[int, int]:
+        sides, prices = book["v"][:, 0], book["v"][:, 1]
+        return int(prices[sides > 0][0]), int(prices[sides < 0][0])
+
+    def _do(self, command: Command, book: Events = NO_RECORDS) -> tuple[dict[int, Reason], Command]:
+        """Carry out a command and commit it; returns what was refused, by order id, and the command with the ids it made."""
+        ids = act_on(self.engine, command.canonical(), book)
+        if len(book):
+            self._stepper.show_book(book)
+            self._stepper.pending.append(book)
+        if command.type == "place":
+            command = Command("place", command.ts, ids, command.request)
+        return self._commit(command), command
+
+    def _do_or_raise(self, command: Command, subject: str) -> None:
+        refused, _ = self._do(command)
+        if refused:
+            reason = next(iter(refused.values()))
+            raise OrderRefused(reason, None, f"{subject}: {reason.text}")
 
     def _commit_events(self, events: Events) -> None:
         self._commit(None, events)
@@ -354,8 +445,7 @@ class VirtualVenue:
         inputs = self._stepper.take_pending()
         if self.journal is not None:
             self._write(VenueBatch(inputs, command, events, self.engine.snapshot))
-        requests = {command.order_ids[0]: command.request} if command is not None and command.request else {}
-        return self._show(inputs, events, requests)
+        return self._show(inputs, events, _named(command))
 
     def _write(self, batch: VenueBatch) -> None:
         assert self.journal is not None
@@ -395,9 +485,7 @@ class VirtualVenue:
                 raise JournalDamaged(
                     f"batch {number} does not follow from what went in; the journal was changed"
                 )
-            command = batch.command or {}
-            placed = OrderRequest.from_canonical(command["request"]) if "request" in command else None
-            self._show(batch.inputs, batch.events, {command["order_ids"][0]: placed} if placed else {})
+            self._show(batch.inputs, batch.events, requests_of(batch.command))
             self._stepper.remember(batch.inputs)
             reached = max(reached, self._mark_time(batch))
         self._move(max(0, reached - int(self.clock.milliseconds())))
@@ -405,63 +493,67 @@ class VirtualVenue:
     def _again(self, batch: SavedBatch) -> Events:
         """The events that a batch makes when it is done again."""
         made: list[Events] = []
-        quotes = batch.inputs["kind"] == InputKind.QUOTE
-        self._stepper.meet(batch.inputs[~quotes], made.append)
+        inputs, book = batch.inputs, NO_RECORDS
+        if batch.command is not None and batch.command["type"] in MEETS:
+            begin = len(inputs) - int(inputs["v"][-1, 3])
+            inputs, book = inputs[:begin], inputs[begin:]
+        self._stepper.meet(inputs, made.append, recorded=True)
         if batch.command is not None:
-            quote = batch.inputs[quotes][-1] if quotes.any() else None
-            self._apply(batch.command, quote)
+            act_on(self.engine, batch.command, book)
+            if len(book):
+                self._stepper.show_book(book)
         made.append(self.engine.drain())
         self._stepper.take_pending()
         return np.concatenate(made)
 
     def _mark_time(self, batch: SavedBatch) -> int:
-        """Note how far orders have met the market: to a command, or to the trade or bar that made the last event.
+        """Note how far orders have met the market: to a command, or to the record that made the last event.
 
         Returns the venue's time at the batch.
         """
-        if batch.command is not None:
-            if batch.command["type"] != "time":
-                self._caught_up, self._stepper.seen = int(batch.command["ts"]), (0, 0, 0)
-            return int(batch.command["ts"])
-        last = batch.inputs[-1]
-        id_ = int(last["v"][3]) if last["kind"] == InputKind.TRADE else 0
-        self._stepper.seen = (int(last["ts"]), int(last["instrument"]), id_)
-        self._caught_up = int(last["ts"]) - 1
-        return int(last["ts"])
+        command = batch.command
+        if command is not None:
+            ts, terms = int(command["ts"]), command.get("terms") or {}
+            if command["type"] != "time":
+                self._caught_up, self._stepper.seen = ts, (0, 0, 0, 0)
+            if "due" in terms:
+                self._cancel_at = int(terms["due"]) if command["type"] == "cancel_after" else 0
+            return ts
+        self._stepper.seen = last_key(batch.inputs) or (0, 0, 0, 0)
+        ts = int(batch.inputs["ts"][-1])
+        self._caught_up = ts - 1
+        return ts
 
 
-def _check_against_market(request: OrderRequest, m: Instrument, bid: int, ask: int, last: int) -> None:
-    """Refuse what would not do what it says: a stop that the market has passed, a post-only that crosses."""
-    buy = request.side > 0
-    if (
-        request.ord_type is OrdType.STOP
-        and request.stop_px > 0
-        and (request.stop_px - last) * request.side <= 0
-    ):
-        raise WouldFillAtOnce(
-            Reason.INVALID_PRICE, request,
-            f"{m.symbol}: a {'buy' if buy else 'sell'} stop must lie {'above' if buy else 'below'} the last price "
-            f"{m.price(last)}, and {m.price(request.stop_px)} does not; "
-            f"to {'buy lower' if buy else 'sell higher'}, send a limit order",
-        )  # fmt: skip
-    if request.time_in_force == "PO" and request.ord_type is not OrdType.LIMIT:
-        raise OrderRefused(Reason.INVALID_TYPE, request, f"{m.symbol}: only a limit order can be post-only")
-    if request.time_in_force == "PO" and (request.price >= ask if buy else request.price <= bid):
-        raise WouldFillAtOnce(
-            Reason.INVALID_PRICE, request,
-            f"{m.symbol}: a post-only order at {m.price(request.price)} would take the "
-            f"{'ask' if buy else 'bid'} of {m.price(ask if buy else bid)}; "
-            f"choose a {'lower' if buy else 'higher'} price",
-        )  # fmt: skip
+def _named(command: Command | None) -> Mapping[int, OrderRequest]:
+    """What a command asked for, by the ids that its orders got."""
+    if command is None or command.request is None:
+        return {}
+    return dict(zip(command.order_ids, command.request.orders(), strict=False))
+
+
+def _as_request(order: VenueOrder) -> OrderRequest:
+    """An order as a request with what it has become."""
+    return OrderRequest(
+        order.instrument.symbol,
+        order.side,
+        OrdType(order.ord_type),
+        order.order_qty,
+        price=order.price,
+        stop_px=order.stop_px,
+    )
 
 
 def _opening(
-    balances: Mapping[str, Number] | None, instruments: Sequence[Instrument]
-) -> Mapping[str, Number]:
-    """The opening balances: what was asked for, else the default for every asset that is traded here."""
-    if balances is not None:
-        return balances
-    assets = {asset for m in instruments for asset in (m.base, m.quote)}
-    return {asset: amount for asset, amount in DEFAULT_BALANCES.items() if asset in assets} or {
-        instruments[0].quote: 10_000
-    }
+    balances: Mapping[str, Number] | None,
+    swap_balances: Mapping[str, Number] | None,
+    instruments: Sequence[Instrument],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What both wallets open with: what was asked for, else the defaults for assets that are traded here."""
+    spot = {asset for m in instruments for asset in ((m.settle,) if m.derivative else (m.base, m.quote))}
+    settled = {m.settle for m in instruments if m.derivative}
+    if balances is None:
+        balances = {a: v for a, v in DEFAULT_BALANCES.items() if a in spot} or {instruments[0].quote: 10_000}
+        if swap_balances is None:
+            swap_balances = {a: v for a, v in DEFAULT_SWAP_BALANCES.items() if a in settled}
+    return {a: str(v) for a, v in balances.items()}, {a: str(v) for a, v in (swap_balances or {}).items()}

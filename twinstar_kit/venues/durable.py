@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from twinstar_kit.feeds.clock import Clock
+from twinstar_kit.journal.folder import AccountFolder
 from twinstar_kit.journal.inputs import Inputs, input_t
 from twinstar_kit.journal.store import Batch, Journal, is_unborn
+from twinstar_kit.journal.witness import witness_path
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Number
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.venues.batches import SavedAccount, SavedBatch, VenueBatch
 from twinstar_kit.venues.core import VirtualVenue
-from twinstar_kit.venues.stepping import MarketData
+from twinstar_kit.venues.market_data import MarketData
 
 SNAPSHOT_EVERY = 32
 """Batches between snapshots; what follows the last one is done again when the account is opened."""
@@ -66,7 +68,12 @@ def saved_account(journal: Journal) -> SavedAccount:
 
 
 def open_durable(
-    path: str | Path, feed: MarketData, clock: Clock, broker: Broker, balances: Mapping[str, Number] | None
+    path: str | Path,
+    feed: MarketData,
+    clock: Clock,
+    broker: Broker,
+    balances: Mapping[str, Number] | None = None,
+    swap_balances: Mapping[str, Number] | None = None,
 ) -> VirtualVenue:
     """The account in the journal at `path`, begun when there is none yet.
 
@@ -75,18 +82,81 @@ def open_durable(
     """
     path = Path(path)
     if not path.exists() or is_unborn(path):
-        return VirtualVenue(feed, clock, broker, balances, JournalSink(path, meta={"feed": feed.spec}))
+        sink = JournalSink(path, meta={"feed": feed.spec})
+        return VirtualVenue(feed, clock, broker, balances, sink, swap_balances=swap_balances)
     journal = Journal.open(path)
     try:
-        opened_with = journal.header.get("balances")
-        if balances is not None and opened_with != {asset: str(amount) for asset, amount in balances.items()}:
-            raise UsageError(
-                f"the account in {path} was opened with {opened_with}, not with {dict(balances)}; "
-                "leave out the option 'balances', or choose a new journal"
-            )
+        header = journal.header
+        for name, given in (("balances", balances), ("swap_balances", swap_balances)):
+            if given is not None and header.get(name, {}) != {
+                asset: str(amount) for asset, amount in given.items()
+            }:
+                raise UsageError(
+                    f"the account in {path} was opened with {name} of {header.get(name, {})}, not with {dict(given)}; "
+                    f"leave out the option {name!r}, or choose a new journal"
+                )
         saved = saved_account(journal) if journal.seal.batch else None
-        opening = balances if saved or balances is not None else opened_with
-        return VirtualVenue(feed, clock, broker, opening, JournalSink(path, journal), saved=saved)
+        sink = JournalSink(path, journal)
+        return VirtualVenue(
+            feed,
+            clock,
+            broker,
+            header.get("balances"),
+            sink,
+            saved=saved,
+            swap_balances=header.get("swap_balances"),
+        )
     except BaseException:
         journal.close()
         raise
+
+
+def open_named(
+    home: Path,
+    name: str,
+    feed: MarketData,
+    clock: Clock,
+    broker: Broker,
+    balances: Any = None,
+    swap_balances: Any = None,
+) -> VirtualVenue:
+    """The account `name` under `home`: the latest of its journals, or a new one.
+
+    AccountLocked while another process, such as a session, has the account.
+    """
+    folder = AccountFolder(home, name)
+    lock = folder.lock("virtual exchange").acquire()
+    try:
+        path = folder.latest() or folder.next()
+        lock.tell(journal=str(path))
+        venue = open_durable(path, feed, clock, broker, balances, swap_balances)
+    except BaseException:
+        lock.release()
+        raise
+    venue.on_close.append(lock.release)
+    return venue
+
+
+def reset(venue: VirtualVenue, folder: AccountFolder | None) -> Path | None:
+    """Close the account's journal and put it away, so that the next account begins anew; returns where the old one stays.
+
+    A journal of a named account stays where it is, as the next one gets the next number. Any other moves aside together with its
+    witness; nothing is overwritten.
+    """
+    sink = venue.journal
+    if not isinstance(sink, JournalSink):
+        return None
+    sink.close()
+    if folder is not None:
+        return sink.path
+    number = 1
+    while (
+        kept := sink.path.with_name(f"{sink.path.stem}-{number:04d}{sink.path.suffix}")
+    ).exists() or witness_path(kept).exists():
+        number += 1
+    witness_path(sink.path).rename(witness_path(kept))
+    for end in ("-wal", "-shm", ""):
+        part = sink.path.with_name(sink.path.name + end)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + end))
+    return kept

@@ -9,16 +9,22 @@ import ccxt
 from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.venues.account_face import AccountFace
 from twinstar_kit.venues.batch_face import BatchFace
+from twinstar_kit.venues.contracts_face import ContractsFace
 from twinstar_kit.venues.description import description
+from twinstar_kit.venues.funding_face import FundingFace
 from twinstar_kit.venues.funds_face import FundsFace
 from twinstar_kit.venues.html import account_html
 from twinstar_kit.venues.market_face import MarketFace
 from twinstar_kit.venues.opening import open_venue
+from twinstar_kit.venues.order_terms import OrderTerms
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
+from twinstar_kit.venues.structures import Structures
 
 
-class VirtualFace(MarketFace, AccountFace, BatchFace, FundsFace):
+class VirtualFace(
+    MarketFace, AccountFace, OrderTerms, Structures, BatchFace, FundsFace, ContractsFace, FundingFace
+):
     """Everything of the virtual exchange that does not wait; a mixin for classes of ccxt."""
 
     venue: Venue

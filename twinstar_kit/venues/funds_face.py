@@ -6,9 +6,10 @@ from typing import Any
 
 import ccxt
 
-from twinstar_kit.kernel.ledger import Account
+from twinstar_kit.kernel.ledger import Account, Wallet
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.venues.blotter import Posting
+from twinstar_kit.venues.opening import account_names
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
 
@@ -17,8 +18,12 @@ KINDS = {
     Account.ROUNDING: "trade",
     Account.FEES: "fee",
     Account.CAPITAL: "transaction",
+    Account.TRANSFER: "transfer",
+    Account.INSURANCE: "trade",
 }
 """ccxt's types of ledger entries by who the other side is. A residue of rounding belongs to its trade."""
+WALLETS = {"spot": Wallet.SPOT, "swap": Wallet.SWAP}
+NAMES = {wallet: name for name, wallet in WALLETS.items()}
 
 
 class FundsFace:
@@ -26,13 +31,27 @@ class FundsFace:
 
     venue: Venue
 
+    def wallet(self: Any, name: Any, what: str = "type") -> Wallet:
+        """The wallet that a name means: spot, or swap, where contracts are traded from; by default the one of `defaultType`."""
+        name = self.options.get("defaultType", "spot") if name is None else name
+        if not isinstance(name, str) or name not in WALLETS:
+            raise ccxt.BadRequest(f"{self.id} {what} {name!r} must be one of {', '.join(WALLETS)}")
+        wallet = WALLETS[name]
+        if wallet not in self.venue.blotter.wallets:
+            raise ccxt.NotSupported(
+                f"{self.id} trades no contracts on {self.venue.feed.spec}, so it has no {name} wallet"
+            )
+        return wallet
+
     def fetch_balance(self: Any, params: dict[str, Any] | None = None) -> Any:
-        """Free, used and total of every asset; used is what open orders hold."""
+        """Free, used and total of every asset of a wallet (`type` in `params`: spot or swap).
+
+        Used is what stands behind open orders and positions; the profit of open positions is no part of it.
+        """
         self.supported("fetchBalance", params or {}, "type")
-        if (params or {}).get("type") not in (None, "spot"):
-            raise ccxt.NotSupported(f"{self.id} has a spot account only, not {params['type']!r}")  # type: ignore[index]
+        wallet = self.wallet((params or {}).get("type"))
         now = self.venue.catch_up()
-        return self.parse_balance((self.venue.balances(), now))
+        return self.parse_balance((self.venue.balances(wallet), now))
 
     def parse_balance(self: Any, response: Any) -> Any:
         """A balance structure from a pair of balances by asset and time."""
@@ -49,22 +68,56 @@ class FundsFace:
         return self.safe_balance({**result, "timestamp": now, "datetime": self.iso8601(now), "info": info})
 
     def deposit(self: Any, code: str, amount: float, params: dict[str, Any] | None = None) -> Any:
-        """Credit play money to the account; returns the deposit's structure.
+        """Credit play money to the account, `type` in `params` names the wallet; returns the deposit's structure.
 
         InvalidOrder for an amount that is none or too fine, BadRequest for an asset that is not traded here, or when
         the account belongs to a session.
         """
-        self.supported("deposit", params or {})
+        self.supported("deposit", params or {}, "type")
+        return self._moved_money(self.venue.deposit, "deposit", code, amount, params or {})
+
+    def withdraw(
+        self: Any,
+        code: str,
+        amount: float,
+        address: str,
+        tag: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Take play money out of the account. It goes nowhere: address and tag are given back, and not kept."""
+        self.supported("withdraw", params or {}, "type")
+        if not isinstance(address, str) or not address:
+            raise ccxt.ArgumentsRequired(
+                f"{self.id} withdraw() requires the argument 'address', any text will do"
+            )
+        made = self._moved_money(self.venue.withdraw, "withdraw", code, amount, params or {})
+        return {**made, "address": address, "addressTo": address, "tag": tag, "tagTo": tag}
+
+    def _moved_money(
+        self: Any, move: Any, method: str, code: str, amount: Any, params: dict[str, Any]
+    ) -> Any:
         if amount is None:
-            raise ccxt.ArgumentsRequired(f"{self.id} deposit() requires the argument 'amount'")
-        number = self._number(amount, "amount")
+            raise ccxt.ArgumentsRequired(f"{self.id} {method}() requires the argument 'amount'")
+        self._known_asset(method, code)
+        number, wallet = self._number(amount, "amount"), self.wallet(params.get("type"))
         with spoken():
-            return self.parse_transaction(self.venue.deposit(code, number))
+            return self.parse_transaction(move(code, number, wallet) if wallet else move(code, number))
+
+    def _known_asset(self: Any, method: str, code: Any) -> None:
+        if not isinstance(code, str) or code not in self.venue.blotter.scales:
+            raise ccxt.BadRequest(
+                f"{self.id} {method}(): {code!r} is not traded here; fetch_currencies() lists what is"
+            )
 
     def parse_transaction(self: Any, transaction: Posting, currency: Any = None) -> Any:
-        """A deposit from its posting."""
+        """A deposit or a withdrawal from its posting."""
         return {
-            "info": {"seq": transaction.seq, "amount": transaction.amount, "paper": True},
+            "info": {
+                "seq": transaction.seq,
+                "amount": transaction.amount,
+                "wallet": NAMES[transaction.wallet],
+                "paper": True,
+            },
             "id": str(transaction.seq),
             "txid": str(transaction.seq),
             "timestamp": transaction.ts,
@@ -76,8 +129,10 @@ class FundsFace:
             "tag": None,
             "tagTo": None,
             "tagFrom": None,
-            "type": "deposit",
-            "amount": float(from_units(transaction.amount, self.venue.blotter.scales[transaction.asset])),
+            "type": "deposit" if transaction.amount > 0 else "withdrawal",
+            "amount": float(
+                from_units(abs(transaction.amount), self.venue.blotter.scales[transaction.asset])
+            ),
             "currency": transaction.asset,
             "status": "ok",
             "updated": transaction.ts,
@@ -86,24 +141,132 @@ class FundsFace:
             "fee": {"cost": 0, "currency": transaction.asset},
         }
 
+    def fetch_deposits(
+        self: Any,
+        code: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Play money that was credited, ascending; the opening balances are the first of them."""
+        return self._transactions("fetchDeposits", lambda p: p.amount > 0, code, since, limit, params)
+
+    def fetch_withdrawals(
+        self: Any,
+        code: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Play money that was taken out, ascending."""
+        return self._transactions("fetchWithdrawals", lambda p: p.amount < 0, code, since, limit, params)
+
+    def fetch_deposits_withdrawals(
+        self: Any,
+        code: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Play money that came and went, ascending."""
+        return self._transactions("fetchDepositsWithdrawals", lambda p: True, code, since, limit, params)
+
+    def _transactions(
+        self: Any, method: str, chosen: Any, code: Any, since: Any, limit: Any, params: Any
+    ) -> Any:
+        self.supported(method, params or {}, "until")
+        postings = self._postings(
+            method, code, since, limit, params, lambda p: p.counterpart is Account.CAPITAL and chosen(p)
+        )
+        return [self.parse_transaction(p) for p in postings]
+
+    def _postings(
+        self: Any, method: str, code: Any, since: Any, limit: Any, params: Any, chosen: Any
+    ) -> list[Posting]:
+        self.ready()
+        self.venue.catch_up()
+        if code is not None:
+            self._known_asset(method, code)
+        found = [p for p in self.venue.blotter.postings if code in (None, p.asset) and chosen(p)]
+        return self._within(found, None, since, limit, params or {})  # type: ignore[no-any-return]
+
+    # -- between the wallets ------------------------------------------------------------------------------
+
+    def transfer(
+        self: Any,
+        code: str,
+        amount: float,
+        fromAccount: str,
+        toAccount: str,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Move free balance between the spot and the swap wallet; InsufficientFunds when there is not so much."""
+        self.supported("transfer", params or {})
+        self._known_asset("transfer", code)
+        source, target = self.wallet(fromAccount, "fromAccount"), self.wallet(toAccount, "toAccount")
+        number = self._number(amount, "amount")
+        with spoken():
+            return self.parse_transfer(self.venue.transfer(code, number, source, target))
+
+    def parse_transfer(self: Any, transfer: Posting, currency: Any = None) -> Any:
+        """A transfer from the posting in the wallet that received it."""
+        return {
+            "info": {"seq": transfer.seq, "amount": transfer.amount, "paper": True},
+            "id": str(transfer.seq),
+            "timestamp": transfer.ts,
+            "datetime": self.iso8601(transfer.ts),
+            "currency": transfer.asset,
+            "amount": float(from_units(transfer.amount, self.venue.blotter.scales[transfer.asset])),
+            "fromAccount": NAMES[Wallet(1 - transfer.wallet)],
+            "toAccount": NAMES[transfer.wallet],
+            "status": "ok",
+        }
+
+    def fetch_transfers(
+        self: Any,
+        code: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Transfers between the wallets, ascending."""
+        self.supported("fetchTransfers", params or {}, "until")
+        received = self._postings(
+            "fetchTransfers",
+            code,
+            since,
+            limit,
+            params,
+            lambda p: p.counterpart is Account.TRANSFER and p.amount > 0,
+        )
+        return [self.parse_transfer(p) for p in received]
+
+    def fetch_accounts(self: Any, params: dict[str, Any] | None = None) -> Any:
+        """The wallets of every named account that this exchange can open; the first ones are those of the present account."""
+        self.supported("fetchAccounts", params or {})
+        names = account_names(self.options)
+        return [
+            {"id": name, "type": NAMES[wallet], "code": None, "info": {"account": name, "paper": True}}
+            for name in names
+            for wallet in self.venue.blotter.wallets
+        ]
+
     def fetch_ledger(
         self: Any, code: str | None = None, since: int | None = None, limit: int | None = None,
         params: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
-        """Every posting that changed what the account owns, ascending: deposits, both legs of each trade, fees.
+        """Every posting that changed what a wallet owns, ascending: deposits, transfers, both legs of each trade, profits, funding, fees.
 
-        `code` chooses an asset; `until` in `params` ends them (UTC milliseconds, exclusive). What open orders hold is
-        still owned, so it is no entry.
+        `code` chooses an asset; in `params` `type` a wallet (else both), and `until` ends them (UTC milliseconds, exclusive).
+        What orders hold and positions use is still owned, so it is no entry.
         """
-        self.supported("fetchLedger", params or {}, "until")
-        self.venue.catch_up()
-        if code is not None and code not in self.venue.blotter.scales:
-            raise ccxt.BadRequest(
-                f"{self.id} fetchLedger(): {code!r} is not traded here; fetch_currencies() lists what is"
-            )
-        chosen = [posting for posting in self.venue.blotter.postings if code in (None, posting.asset)]
-        self.ready()
-        return [self.parse_ledger_entry(p) for p in self._within(chosen, None, since, limit, params or {})]
+        self.supported("fetchLedger", params or {}, "until", "type")
+        kind = (params or {}).get("type")
+        wallet = None if kind is None else self.wallet(kind)
+        postings = self._postings(
+            "fetchLedger", code, since, limit, params, lambda p: wallet in (None, p.wallet)
+        )
+        return [self.parse_ledger_entry(p) for p in postings]
 
     def parse_ledger_entry(self: Any, item: Posting, currency: Any = None) -> Any:
         """A ledger entry from a posting of the journal; `referenceId` is the order."""
@@ -114,10 +277,10 @@ class FundsFace:
                 "id": str(item.seq),
                 "timestamp": item.ts,
                 "direction": "in" if item.amount > 0 else "out",
-                "account": "spot",
+                "account": NAMES[item.wallet],
                 "referenceId": str(item.order_id) if item.order_id else None,
                 "referenceAccount": item.counterpart.name.lower(),
-                "type": KINDS[item.counterpart],
+                "type": "funding" if item.funding else KINDS[item.counterpart],
                 "amount": plain(abs(from_units(item.amount, scale))),
                 "before": plain(before),
                 "after": plain(after),

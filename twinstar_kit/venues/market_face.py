@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -10,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.bars import parse_timeframe
-from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.money import MAX_UNITS, from_units
+from twinstar_kit.kernel.instruments import Instrument, Kind
+from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, from_units
 from twinstar_kit.venues.description import TIMEFRAMES
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
@@ -55,7 +56,7 @@ class MarketFace:
             )
         found = self.markets.get(symbol) or (self.markets_by_id.get(symbol) or [None])[0]
         if found is None:
-            near = difflib.get_close_matches(symbol.upper().split(":")[0], self.symbols, 1, cutoff=0.4)
+            near = difflib.get_close_matches(symbol.upper(), self.symbols, 1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.symbols[:4])} ..."
             raise ccxt.BadSymbol(f"{self.id} does not have the market {symbol!r}; {hint}")
         return found
@@ -67,7 +68,7 @@ class MarketFace:
     # -- the venue ----------------------------------------------------------------------------------------
 
     def fetch_markets(self: Any, params: dict[str, Any] | None = None) -> Any:
-        """The markets of the feed: spot, with precision, limits and fees."""
+        """The markets of the feed, spot and perpetual contracts, with precision, limits and fees."""
         self.supported("fetchMarkets", params or {})
         return [self.parse_instrument(m) for m in self.venue.instruments.values()]
 
@@ -75,28 +76,41 @@ class MarketFace:
         """A market structure from an instrument."""
         return self.safe_market_structure(
             {
-                "id": m.base + m.quote,
+                "id": m.symbol.replace("/", "") if not m.derivative else market_id(m),
                 "symbol": m.symbol,
                 "base": m.base,
                 "quote": m.quote,
+                "settle": m.settle if m.derivative else None,
                 "baseId": m.base,
                 "quoteId": m.quote,
+                "settleId": m.settle if m.derivative else None,
                 "active": True,
-                "type": "spot",
-                "spot": True,
+                "type": "swap" if m.derivative else "spot",
+                "spot": not m.derivative,
                 "margin": False,
-                "contract": False,
-                "taker": float(self.venue.broker.fee_taker),
-                "maker": float(self.venue.broker.fee_maker),
+                "swap": m.derivative,
+                "future": False,
+                "option": False,
+                "contract": m.derivative,
+                "linear": m.kind is Kind.LINEAR if m.derivative else None,
+                "inverse": m.kind is Kind.INVERSE if m.derivative else None,
+                "contractSize": float(m.contract_size) if m.derivative else None,
+                "taker": rate(m.fee_taker, self.venue.broker.fee_taker),
+                "maker": rate(m.fee_maker, self.venue.broker.fee_maker),
                 "precision": {
                     "amount": float(from_units(m.lot, m.amount_scale)),
                     "price": float(from_units(m.tick, m.price_scale)),
                     "cost": float(from_units(1, m.quote_scale)),
-                    "base": float(from_units(1, m.amount_scale)),
+                    "base": float(from_units(1, self.venue.blotter.scales.get(m.base, m.amount_scale))),
                     "quote": float(from_units(1, m.quote_scale)),
                 },
                 "limits": {
-                    "leverage": {"min": None, "max": None},
+                    "leverage": {
+                        "min": 1.0,
+                        "max": float(m.margin_tiers[0].leverage) if m.margin_tiers else None,
+                    }
+                    if m.derivative
+                    else {"min": None, "max": None},
                     "amount": {
                         "min": float(from_units(max(m.min_amount, m.lot), m.amount_scale)),
                         "max": float(from_units(m.max_amount, m.amount_scale))
@@ -106,7 +120,7 @@ class MarketFace:
                     "price": {"min": float(from_units(m.tick, m.price_scale)), "max": None},
                     "cost": {"min": float(from_units(m.min_notional, m.quote_scale)), "max": None},
                 },
-                "marginModes": {"cross": False, "isolated": False},
+                "marginModes": {"cross": m.derivative, "isolated": m.derivative},
                 "info": {**m.canonical(), "simulated": self.venue.feed.simulated},
             }
         )
@@ -358,7 +372,7 @@ class MarketFace:
                 "takerOrMaker": None,
                 "price": m.price(price),
                 "amount": m.amount(amount),
-                "cost": float(from_units(price * amount, m.price_scale + m.amount_scale)),
+                "cost": cost_of(m, price, amount),
                 "fee": {"cost": None, "currency": None},
                 "fees": [],
                 "info": {"id": id_, **info},
@@ -387,6 +401,23 @@ class MarketFace:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ccxt.BadRequest(f"{self.id}: limit must be a whole number above zero, not {limit!r}")
         return limit
+
+
+def cost_of(m: Instrument, price: int, amount: int) -> float:
+    """What a public trade was worth, in the asset that the instrument settles in."""
+    if m.kind is Kind.INVERSE:
+        return amount * m.contract_size * 10.0**m.price_scale / price / 10.0**m.amount_scale
+    return float(from_units(price * amount * m.contract_size, m.price_scale + m.amount_scale))
+
+
+def market_id(m: Instrument) -> str:
+    """The id of a market of contracts, as exchanges name them: BTCUSDT-PERP."""
+    return f"{m.base}{m.quote}-PERP"
+
+
+def rate(own: int, broker: Decimal) -> float:
+    """A fee's rate: the instrument's own (hundred-millionths), or the broker's where it has none."""
+    return float(broker if own < 0 else Decimal(own) / RATE_SCALE)
 
 
 def _levels(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[float]]:

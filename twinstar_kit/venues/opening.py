@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from twinstar_kit.feeds.base import open_feed as feed_of
@@ -13,18 +14,39 @@ from twinstar_kit.kernel.models import Broker
 from twinstar_kit.venues.core import VirtualVenue
 from twinstar_kit.venues.port import Venue
 
+BROKER = {
+    "fee_maker": "a rate: 0.001 is 0.1 %",
+    "fee_taker": "a rate: 0.001 is 0.1 %",
+    "fee_tiers": "rows of (volume of 30 days, maker, taker)",
+    "fee_tier_asset": "the asset that volumes of fee tiers are counted in",
+    "fee_asset": "a third asset that fees are paid in, as long as there is enough of it",
+    "slippage_model": "bps, ticks, volume_share or square_root",
+    "slippage_bps": "how far a taker's price is moved against it, in basis points",
+    "slippage": "the constant of the other slippage models",
+    "protection_bps": "how far from where it began a market order may fill",
+    "liquidity": "bounded (default): no more fills than rests or trades; unlimited: orders of any size fill whole",
+    "volume_share": "the share of a bar's volume that can be had",
+    "queue": "none, risk_averse, probability_log or probability_power",
+    "queue_power": "the power of the last of them",
+    "latency": "none, fixed or normal",
+    "latency_order_ms": "how long an order takes to the venue",
+    "latency_spread_ms": "how much that varies",
+    "seed": "of what is drawn",
+    "leverage": "what contracts begin with",
+}
+"""Options that go to `kernel.models.Broker`."""
 OPTIONS = {
     "feed": "simulated (default), simulated:SEED, replay:FILE, or a feed object",
-    "balances": "opening balances, such as {'USDT': 10_000}",
+    "balances": "opening balances of the spot wallet, such as {'USDT': 10_000}",
+    "swap_balances": "opening balances of the swap wallet, which contracts are traded from",
     "journal": "a file; the account is kept there and found again next time",
+    "account": "a name; the account is kept under home and found again by it",
     "session": "the name of a running session, such as default, to attach to",
-    "home": "the folder that the session lives under",
+    "home": "the folder that accounts and sessions live under",
     "clock": "system, manual, or an object with milliseconds()",
     "start": "the venue's time at the beginning: UTC milliseconds or an ISO 8601 text",
     "speed": "how fast the venue's time runs; 1 is real time",
-    "fee_maker": "a rate: 0.001 is 0.1 %",
-    "fee_taker": "a rate: 0.001 is 0.1 %",
-    "slippage_bps": "how far a taker's price is moved against it, in basis points",
+    **BROKER,
 }
 """The options of this exchange. Options of other exchanges are left alone, so that their configurations load."""
 
@@ -35,8 +57,12 @@ def check_options(options: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(name, OPTIONS, 1, cutoff=0.8)
         if name not in OPTIONS and near:
             raise UsageError(f"unknown option {name!r}; did you mean {near[0]!r} ({OPTIONS[near[0]]})?")
-    if options.get("defaultType", "spot") != "spot":
-        raise UsageError(f"defaultType {options['defaultType']!r}: this exchange has spot markets only")
+    if options.get("defaultType", "spot") not in ("spot", "swap"):
+        raise UsageError(
+            f"defaultType {options['defaultType']!r}: this exchange has spot and swap markets only"
+        )
+    if options.get("account") is not None and options.get("journal") is not None:
+        raise UsageError("an account has a journal of its own; leave out the option 'journal'")
     if options.get("session") is not None:
         for name in OPTIONS:
             if name not in ("session", "home") and options.get(name) is not None:
@@ -79,9 +105,26 @@ def open_clock(options: Mapping[str, Any], feed: Any) -> Clock:
 
 
 def open_broker(options: Mapping[str, Any]) -> Broker:
-    """Fees and slippage as the options say, else the defaults."""
-    names = ("fee_maker", "fee_taker", "slippage_bps")
-    return Broker(**{name: options[name] for name in names if options.get(name) is not None})
+    """Fees and models as the options say, else the defaults; liquidity is bounded by what rests and trades."""
+    chosen = {name: options[name] for name in BROKER if options.get(name) is not None}
+    return Broker(**{"liquidity": "bounded", **chosen})
+
+
+def account_names(options: Mapping[str, Any]) -> list[str]:
+    """The names of the accounts that these options can open; the first is the one that they do open."""
+    name = options.get("account")
+    if name is None:
+        return ["main"]
+    from twinstar_kit.journal.folder import accounts
+
+    return [name, *(folder.name for folder in accounts(home_of(options)) if folder.name != name)]
+
+
+def home_of(options: Mapping[str, Any]) -> Path:
+    """The folder that accounts live under."""
+    from twinstar_kit.settings import load_settings
+
+    return Path(load_settings(home=options.get("home")).home)
 
 
 def open_venue(options: Mapping[str, Any]) -> Venue:
@@ -92,15 +135,20 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
 
         return AttachedVenue(options["session"], options.get("home"))
     feed = open_feed(options)
-    balances = options.get("balances")
-    if balances is not None and not isinstance(balances, Mapping):
-        raise UsageError(f"balances {balances!r} must map assets to amounts, such as {{'USDT': 10_000}}")
+    funds = {name: options.get(name) for name in ("balances", "swap_balances")}
+    for name, amounts in funds.items():
+        if amounts is not None and not isinstance(amounts, Mapping):
+            raise UsageError(f"{name} {amounts!r} must map assets to amounts, such as {{'USDT': 10_000}}")
     broker, clock = open_broker(options), open_clock(options, feed)
+    if options.get("account") is not None:
+        from twinstar_kit.venues.durable import open_named
+
+        return open_named(home_of(options), options["account"], feed, clock, broker, **funds)
     if options.get("journal") is None:
-        return VirtualVenue(feed, clock, broker, balances)
+        return VirtualVenue(feed, clock, broker, **funds)
     from twinstar_kit.venues.durable import open_durable
 
-    return open_durable(options["journal"], feed, clock, broker, balances)
+    return open_durable(options["journal"], feed, clock, broker, **funds)
 
 
 def _first_close(feed: Any) -> int:

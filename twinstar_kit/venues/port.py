@@ -5,8 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Protocol
 
+from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
+from twinstar_kit.kernel.orders import Setting
 from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
 
 
@@ -59,14 +62,35 @@ class Venue(Protocol):
     def cancel(self, order_id: int) -> VenueOrder:
         """Cancel an open order."""
 
-    def deposit(self, asset: str, amount: Decimal) -> Posting:
+    def amend(self, order_id: int, **changes: int) -> VenueOrder:
+        """Change an open order; OrderRefused names the rule that it would break."""
+
+    def cancel_all_after(self, ms: int) -> int:
+        """Cancel every open order in `ms` from now, unless it is called again before; returns when."""
+
+    def deposit(self, asset: str, amount: Decimal, wallet: Wallet = ...) -> Posting:
         """Credit play money."""
+
+    def withdraw(self, asset: str, amount: Decimal, wallet: Wallet = ...) -> Posting:
+        """Take play money out."""
+
+    def transfer(self, asset: str, amount: Decimal, source: Wallet, target: Wallet) -> Posting:
+        """Move free balance from one wallet to the other."""
+
+    def configure(self, setting: Setting, symbol: str = "", value: int = 0, slot: int = 0) -> None:
+        """Change how the account is set up; OrderRefused names the rule that it would break."""
 
     def orders(self) -> list[VenueOrder]:
         """Every order that was accepted, oldest first."""
 
-    def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Free and held amounts of every asset, exact."""
+    def balances(self, wallet: Wallet = ...) -> dict[str, tuple[Decimal, Decimal]]:
+        """Free and used amounts of every asset, exact."""
+
+    def mark(self, m: Instrument) -> int:
+        """Price units that positions of an instrument are valued at now."""
+
+    def positions(self) -> list[Contracts]:
+        """The open positions of contracts."""
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -13,7 +13,8 @@ from twinstar_kit.kernel.errors import DataError, InstrumentError, OrderError, T
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import OrdType, Reason
-from twinstar_kit.venues.core import OrderRefused, VenueStopped, WouldFillAtOnce
+from twinstar_kit.venues.core import VenueStopped
+from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce
 
 CLASSES: dict[Reason, type[ccxt.ExchangeError]] = {
     Reason.UNKNOWN_INSTRUMENT: ccxt.BadSymbol,
@@ -21,6 +22,9 @@ CLASSES: dict[Reason, type[ccxt.ExchangeError]] = {
     Reason.NO_MARKET: ccxt.MarketClosed,
     Reason.UNKNOWN_ORDER: ccxt.OrderNotFound,
     Reason.TOO_MANY_ORDERS: ccxt.OperationRejected,
+    Reason.POSITION_OPEN: ccxt.OperationRejected,
+    Reason.INVALID_LEVERAGE: ccxt.BadRequest,
+    Reason.NOT_SPOT: ccxt.NotSupported,
 }
 """Every other reason is an InvalidOrder."""
 
@@ -49,10 +53,12 @@ def refusal(
 
 def _sentence(refused: OrderRefused, m: Instrument, free: Decimal, asset: str, cost: Decimal) -> str:
     request = refused.request
+    if request is None:
+        return refused.reason.text
     if refused.reason is Reason.INSUFFICIENT_BALANCE:
         return (
             f"the order needs {plain(cost)} {asset} with its fee, and {plain(free)} {asset} is free; "
-            "order less, or cancel orders that hold it"
+            f"order less, or cancel orders that hold it{', or transfer() some from the spot wallet' if m.derivative else ''}"
         )
     if refused.reason is Reason.BELOW_MIN_AMOUNT:
         return f"amount {_amount(m, request.order_qty)} is below the minimum of {_amount(m, m.min_amount)} {m.base}"
@@ -60,8 +66,10 @@ def _sentence(refused: OrderRefused, m: Instrument, free: Decimal, asset: str, c
         return f"amount {_amount(m, request.order_qty)} is above the maximum of {_amount(m, m.max_amount)} {m.base}"
     if refused.reason is Reason.BELOW_MIN_NOTIONAL:
         least = plain(from_units(m.min_notional, m.quote_scale))
-        return f"amount times price is below the minimum of {least} {m.quote}; order more {m.base}"
+        return f"amount times price is below the minimum of {least} {m.settle}; order more"
     if refused.reason is Reason.NO_POSITION:
+        if m.derivative:
+            return "there is no position that this order would reduce; drop reduceOnly to open one"
         return f"there is no {m.base} to reduce, and a spot account cannot be short; drop reduceOnly to buy"
     if refused.reason is Reason.INVALID_PRICE and request.ord_type is OrdType.TRAILING_STOP:
         return "the trailing distance must be above zero"
@@ -78,6 +86,10 @@ def spoken(*, what: type[ccxt.ExchangeError] = ccxt.BadRequest) -> Iterator[None
     """Let errors of TwinStar leave as errors of ccxt with the same message."""
     try:
         yield
+    except WouldFillAtOnce as error:
+        raise ccxt.OrderImmediatelyFillable(f"virtual {error}") from None
+    except OrderRefused as error:
+        raise CLASSES.get(error.reason, ccxt.InvalidOrder)(f"virtual {error}") from None
     except InstrumentError as error:
         raise ccxt.BadSymbol(f"virtual {error}") from None
     except OrderError as error:

@@ -1,165 +1,86 @@
-"""Leads the market past the open orders of an account in time order, and says exactly which data they met."""
+"""Leads the market past an account in time order, and says exactly which data it met.
+
+At one instant: orders arrive or run out, funding, mark prices, then trades (or bars) by instrument, then commands. Only
+instruments with open orders or positions are led past it, and minutes that provably change nothing are not made. Mark prices,
+and quotes for triggers that look at them, are looked at every `LOOK_MS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.jit import compiled
-from twinstar_kit.journal.inputs import InputKind, input_t
-from twinstar_kit.kernel import matching, step
+from twinstar_kit.journal.inputs import InputKind, record
 from twinstar_kit.kernel.engine import Engine
-from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.orders import OrdStatus, OrdType
+from twinstar_kit.kernel.gate import Op
+from twinstar_kit.kernel.orders import NEVER, EventKind, OrdFlag, OrdStatus, OrdType, TriggerBy
+from twinstar_kit.venues.market_data import (
+    MINUTE_MS,
+    NO_RECORDS,
+    Integers,
+    MarketData,
+    Records,
+    after,
+    bar_records,
+    book_records,
+    funding_records,
+    in_order,
+    mark_record,
+    quote_record,
+    stream_rows,
+    trade_records,
+)
 
-WORKING, PARKED = int(OrdStatus.WORKING), int(OrdStatus.NONE)
-RECORDS = step.RECORDS_PER_ORDER
-MINUTE_MS = 60_000
 CHUNK_MS = 1_440 * MINUTE_MS
+LOOK_MS = 10_000
+"""How often mark prices, and quotes that triggers look at, are looked at."""
 FAR = np.iinfo(np.int64).max
-
-Integers = npt.NDArray[np.int64]
-Events = npt.NDArray[np.void]
-
-
-class MarketData(Protocol):
-    """What the venue asks of a feed; see `feeds.base.Feed`."""
-
-    @property
-    def spec(self) -> str: ...
-    @property
-    def simulated(self) -> bool: ...
-    @property
-    def granularity(self) -> str: ...
-    @property
-    def instruments(self) -> tuple[Instrument, ...]: ...
-    def span(self) -> tuple[int, int]: ...
-    def bars(self, symbol: str, since_ms: int, until_ms: int, timeframe_ms: int = ...) -> Any: ...
-    def trades(self, symbol: str, since_ms: int, until_ms: int) -> Events: ...
-    def book(self, symbol: str, now_ms: int, depth: int = ...) -> tuple[Any, Any]: ...
-    def last(self, symbol: str, now_ms: int) -> int: ...
-    def tickers(self, now_ms: int) -> Events: ...
-
-
-@compiled
-def meet_trades(
-    state: Any,
-    inst: Any,
-    orders: Any,
-    ledger: Any,
-    out: Any,
-    which: Any,
-    ts: Any,
-    prices: Any,
-    met: Any,
-    i: int,
-) -> tuple[int, int]:
-    """Let trades from number `i` on meet the orders.
-
-    `which` (instrument), `ts` (ms) and `prices` (price units) are int64 arrays of one length, ascending in time;
-    `met` is set to 1 where an order was open to meet the trade. Returns the next number, less than all when `out` is
-    full, and one past the last trade that made an event.
-    """
-    hit = 0
-    while i < len(ts):
-        s = state[0]
-        if s.n_orders == 0:
-            return len(ts), hit
-        if out.shape[0] - s.n_out <= RECORDS * (s.n_orders + 1):
-            return i, hit
-        for k in range(s.n_orders):
-            if orders[k].instrument == which[i]:
-                met[i] = 1
-        if met[i]:
-            before = s.seq
-            matching.on_trade(state, inst, orders, ledger, out, which[i], ts[i], prices[i])
-            if s.seq != before:
-                hit = i + 1
-        i += 1
-    return i, hit
-
-
-@compiled
-def meet_bars(
-    state: Any, inst: Any, orders: Any, ledger: Any, out: Any, which: Any, rows: Any, met: Any, i: int
-) -> tuple[int, int]:
-    """Let complete bars from number `i` on meet the orders; the rest is as in `meet_trades`.
-
-    `rows` are bars of one timeframe as in `Bars.rows`, ascending in time; `which` names their instruments. An
-    order that arrived after a bar opened does not meet that bar: nobody knows what came before it and what after.
-    """
-    hit = 0
-    while i < len(rows):
-        s = state[0]
-        if s.n_orders == 0:
-            return len(rows), hit
-        if out.shape[0] - s.n_out <= RECORDS * (s.n_orders + 1):
-            return i, hit
-        j = which[i]
-        for k in range(s.n_orders):
-            if orders[k].instrument == j:
-                if orders[k].status == WORKING and orders[k].ts > rows[i, 0]:
-                    orders[k].status = PARKED
-                else:
-                    met[i] = 1
-        if met[i]:
-            before = s.seq
-            matching.on_bar(state, inst, orders, ledger, out, j, rows, i)
-            if s.seq != before:
-                hit = i + 1
-        for k in range(s.n_orders):
-            if orders[k].status == PARKED:
-                orders[k].status = WORKING
-        i += 1
-    return i, hit
+DORMANT = int(OrdStatus.DORMANT)
+Commit = Callable[[Records], object]
 
 
 class Stepper:
-    """Steps the instruments that have open orders through a feed's trades, or its bars where it has no trades.
+    """Steps an account through a feed's trades, or its bars where it has no trades.
 
-    `pending` is market data that orders have met since the last event, `input_t` in order; it belongs to whatever
-    batch comes next. Minutes that provably change nothing are not made.
+    `pending` is market data that the account has met since the last event, `input_t` in order; it belongs to whatever
+    batch comes next.
     """
 
     def __init__(self, engine: Engine, feed: MarketData, timeframe_ms: int) -> None:
         self.engine, self.feed, self.timeframe_ms = engine, feed, timeframe_ms
-        self.pending: list[Events] = []
-        # time, instrument and id of the last trade before a restart
-        self.seen: tuple[int, int, int] = (0, 0, 0)
+        self.pending: list[Records] = []
+        # what orders the last record that was met before a restart
+        self.seen: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._busy: dict[int, int] = {}
+        self._derivative = np.array([m.derivative for m in engine.instruments])
+        self._fee_instruments = sorted(set(engine.inst["fee_instrument"].tolist()) - {-1})
 
-    def step(self, since: int, until: int, commit: Callable[[Events], object]) -> None:
-        """Let [since, until) pass; `commit(events)` is called after each stretch that made some."""
-        if self.feed.granularity == "bars":
-            self._step_bars(since, until, commit)
-            return
-        at = since
-        while at < until and self.open_instruments():
-            end = min(until, at // CHUNK_MS * CHUNK_MS + CHUNK_MS)
-            self._step_chunk(at, end, commit)
-            at = end
+    # -- who is concerned ---------------------------------------------------------------------------------
 
-    def warm(self) -> None:
-        """Compile, or load, the loop of this feed."""
-        kind = InputKind.BAR if self.feed.granularity == "bars" else InputKind.TRADE
-        loop, columns = self._loop(kind, np.empty(0, input_t))
-        loop(*self.engine.arrays, np.empty(0, np.int64), *columns, np.empty(0, np.int8), 0)
+    def _orders(self) -> npt.NDArray[np.void]:
+        orders: npt.NDArray[np.void] = self.engine.orders[: int(self.engine.state["n_orders"][0])]
+        return orders
 
-    def open_instruments(self) -> list[int]:
-        """The numbers of the instruments that have open orders."""
-        n = int(self.engine.state["n_orders"][0])
-        return sorted(set(self.engine.orders["instrument"][:n].tolist()))
+    def concerned(self) -> npt.NDArray[np.bool_]:
+        """Which instruments have open orders or positions of contracts."""
+        which = self._derivative & self.engine.inst["position"].any(axis=1)
+        which[self._orders()["instrument"]] = True
+        return which
 
-    def take_pending(self) -> Events:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that the market does can change the account."""
+        return not len(self._orders()) and not self.concerned().any()
+
+    def take_pending(self) -> Records:
         """The market data that the next batch begins with."""
-        taken = np.concatenate(self.pending) if self.pending else np.empty(0, input_t)
+        taken = np.concatenate([NO_RECORDS, *self.pending])
         self.pending = []
         return taken
 
-    def remember(self, inputs: Events) -> None:
+    def remember(self, inputs: Records) -> None:
         """Note from recorded data which instruments' minutes had begun to matter when it ends."""
         trades = inputs[inputs["kind"] == InputKind.TRADE]
         if len(trades):
@@ -167,17 +88,59 @@ class Stepper:
             latest = trades["instrument"][minutes == minutes[-1]]
             self._busy.update(dict.fromkeys(np.unique(latest).tolist(), int(minutes[-1])))
 
-    def _table(self) -> bytes:
-        return self.engine.orders[: int(self.engine.state["n_orders"][0])].tobytes()
+    # -- time passes --------------------------------------------------------------------------------------
 
-    def _step_chunk(self, since: int, until: int, commit: Callable[[Events], object]) -> None:
+    def step(self, since: int, until: int, commit: Commit) -> None:
+        """Let [since, until) pass; `commit(events)` is called after each stretch that made some."""
+        done = -1
+        while since < until and not self.idle:
+            wake = self._next_wake(since, done)
+            end = min(until, wake)
+            self._step_market(since, end, commit)
+            if wake < until:
+                self._timer(wake, commit)
+                done = wake
+            since = end
+
+    def _next_wake(self, since: int, done: int) -> int:
+        """When an order next arrives or runs out; orders that wait for another may begin to count any time."""
+        wakes = self._orders()["wake_ts"]
+        wakes = wakes[(wakes >= since) & (wakes > done)]
+        return int(wakes.min(initial=NEVER))
+
+    def _timer(self, ts: int, commit: Commit) -> None:
+        """What is due at `ts` runs out or arrives, and what arrives meets the book."""
+        orders = self._orders()
+        due = orders[(orders["status"] != DORMANT) & (orders["wake_ts"] <= ts)]
+        if len(due):
+            self.meet(after(record(InputKind.TIME, 0, ts, ()), self.seen), commit)
+
+    def _step_market(self, since: int, until: int, commit: Commit) -> None:
+        if self.feed.granularity == "bars":
+            self._step_bars(since, until, commit)
+            return
+        at = since
+        while at < until and not self.idle:
+            end = min(until, at // CHUNK_MS * CHUNK_MS + CHUNK_MS)
+            self._step_chunk(at, end, commit)
+            at = end
+
+    def _step_bars(self, since: int, until: int, commit: Commit) -> None:
+        parts = []
+        for j in np.flatnonzero(self.concerned()).tolist():
+            parts.append(bar_records(self.feed, j, since, until, self.timeframe_ms))
+            if self._derivative[j]:
+                parts.append(funding_records(self.feed, j, since, until))
+        self.meet(after(in_order(parts), self.seen), commit)
+
+    def _step_chunk(self, since: int, until: int, commit: Commit) -> None:
         first = since // MINUTE_MS
         minutes = -(-until // MINUTE_MS) - first
         ranges: dict[int, tuple[Integers, Integers]] = {}
         busy: dict[int, npt.NDArray[np.bool_]] = {}
         minute = 0
         while minute < minutes:
-            js = self.open_instruments()
+            js = np.flatnonzero(self.concerned()).tolist()
             for j in js:
                 if j not in ranges:
                     ranges[j] = self._minute_ranges(j, first, minutes)
@@ -187,16 +150,21 @@ class Stepper:
                     # depend on how often somebody looked
                     if 0 <= self._busy.get(j, -1) - first < minutes:
                         busy[j][self._busy[j] - first] = True
-            upcoming = [minute + int(busy[j][minute:].argmax()) for j in js if busy[j][minute:].any()]
+            looks = [j for j in js if self._derivative[j] or self._watches_quotes(j)]
+            upcoming = (
+                [minute]
+                if looks
+                else [minute + int(busy[j][minute:].argmax()) for j in js if busy[j][minute:].any()]
+            )
             if not upcoming:
                 return
             minute = min(upcoming)
-            js = [j for j in js if busy[j][minute]]
-            self._busy.update(dict.fromkeys(js, first + minute))
+            traded = [j for j in js if busy[j][minute]]
+            self._busy.update(dict.fromkeys(traded, first + minute))
             start = (first + minute) * MINUTE_MS
-            before = self._table()
-            self._meet_trades(js, max(since, start), min(until, start + MINUTE_MS), commit)
-            if self._table() != before:
+            before = self._orders().tobytes()
+            self._meet_minute(traded, looks, start, max(since, start), min(until, start + MINUTE_MS), commit)
+            if self._orders().tobytes() != before:
                 busy.clear()
             minute += 1
 
@@ -212,79 +180,113 @@ class Stepper:
     def _may_matter(self, j: int, high: Integers, low: Integers) -> npt.NDArray[np.bool_]:
         """Minutes whose range reaches an order of instrument `j`: fills or fires it, or moves its trail."""
         result = np.zeros(len(high), bool)
-        for o in self.engine.open_orders():
-            if o["instrument"] != j:
+        touched = int(self.engine.state["queue_model"][0] > 0)
+        for o in self._orders():
+            if o["instrument"] != j or o["status"] in (DORMANT, OrdStatus.IN_FLIGHT):
                 continue
-            buy, kind = o["side"] > 0, o["ord_type"]
-            if kind == OrdType.LIMIT:
-                result |= low < o["price"] if buy else high > o["price"]
-            else:
-                result |= high >= o["stop_px"] if buy else low <= o["stop_px"]
-            if kind == OrdType.TRAILING_STOP:
-                result |= low < o["anchor"] if buy else high > o["anchor"]
+            buy, flags = o["side"] > 0, int(o["flags"])
+            if o["works_as"] == OrdType.MARKET or (o["works_as"] and not flags & OrdFlag.SEEN):
+                return np.ones(len(high), bool)
+            if o["works_as"] == OrdType.LIMIT:
+                result |= low < o["price"] + touched if buy else high > o["price"] - touched
+                continue
+            if o["trigger_by"] != TriggerBy.LAST and (
+                o["trigger_by"] == TriggerBy.BID_ASK or self._derivative[j]
+            ):
+                continue
+            if (
+                o["ord_type"] not in (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
+                or flags & OrdFlag.ACTIVE
+            ):
+                result |= high >= o["stop_px"] if o["direction"] > 0 else low <= o["stop_px"]
+            if o["ord_type"] in (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT):
+                best = o["anchor"] if flags & OrdFlag.ACTIVE else o["activation_px"] + (1 if buy else -1)
+                result |= low < best if buy else high > best
         return result
 
-    def _meet_trades(
-        self, js: Sequence[int], since: int, until: int, commit: Callable[[Events], object]
-    ) -> None:
-        parts = [self.feed.trades(self.engine.instruments[j].symbol, since, until) for j in js]
-        inputs = np.zeros(sum(map(len, parts)), input_t)
-        inputs["kind"] = InputKind.TRADE
-        inputs["instrument"] = np.concatenate(
-            [np.full(len(part), j) for part, j in zip(parts, js, strict=True)]
+    def _watches_quotes(self, j: int) -> bool:
+        orders = self._orders()
+        return bool(
+            (
+                (orders["instrument"] == j)
+                & (orders["trigger_by"] == TriggerBy.BID_ASK)
+                & (orders["works_as"] == 0)
+            ).any()
         )
-        inputs["ts"] = np.concatenate([part["ts"] for part in parts])
-        for column, name in enumerate(("price", "amount", "side", "id")):
-            inputs["v"][:, column] = np.concatenate([part[name] for part in parts])
-        ids = inputs["v"][:, 3]
-        order = np.lexsort((ids, inputs["instrument"], inputs["ts"]))
-        self.meet(self._unseen(inputs[order], ids[order]), commit)
 
-    def _step_bars(self, since: int, until: int, commit: Callable[[Events], object]) -> None:
-        """Let the bars that were completed in [since, until) meet the open orders."""
-        step_ms, parts = self.timeframe_ms, []
-        for j in self.open_instruments():
-            symbol = self.engine.instruments[j].symbol
-            rows = self.feed.bars(symbol, since - step_ms, until - step_ms, step_ms).rows
-            part = np.zeros(len(rows), input_t)
-            part["kind"], part["instrument"], part["ts"] = InputKind.BAR, j, rows[:, 0] + step_ms
-            part["v"][:, :6], part["v"][:, 6] = rows, step_ms
-            parts.append(part)
-        if parts:
-            inputs = np.concatenate(parts)
-            inputs = inputs[np.lexsort((inputs["instrument"], inputs["ts"]))]
-            self.meet(self._unseen(inputs, np.zeros(len(inputs), np.int64)), commit)
+    def _meet_minute(
+        self, traded: Sequence[int], looks: Sequence[int], start: int, since: int, until: int, commit: Commit
+    ) -> None:
+        parts = [trade_records(self.feed, j, since, until) for j in traded]
+        if since == start and (traded or looks):
+            parts.extend(self.fee_prices(start))
+        for j in looks:
+            if self._derivative[j]:
+                parts.append(funding_records(self.feed, j, since, until))
+            for ts in range(-(-since // LOOK_MS) * LOOK_MS, until, LOOK_MS):
+                parts.append(mark_record(self.feed, j, ts))
+                if self._watches_quotes(j):
+                    parts.append(quote_record(self.feed, j, ts))
+        self.meet(after(in_order(parts), self.seen), commit)
 
-    def _unseen(self, inputs: Events, ids: Integers) -> Events:
-        """Without what orders had met before the account was opened again."""
-        ts, j, id_ = self.seen
-        if not len(inputs) or inputs["ts"][0] > ts:
-            return inputs
-        after = (inputs["instrument"] > j) | ((inputs["instrument"] == j) & (ids > id_))
-        unseen: Events = inputs[(inputs["ts"] > ts) | ((inputs["ts"] == ts) & after)]
-        return unseen
+    def fee_prices(self, ts: int) -> list[Records]:
+        """The last prices that fees in a third asset are worked out with."""
+        return [
+            record(InputKind.LAST, j, ts, (self.feed.last(self.feed.instruments[j].symbol, ts),))
+            for j in self._fee_instruments
+        ]
 
-    def meet(self, inputs: Events, commit: Callable[[Events], object]) -> None:
-        """Let recorded trades, or recorded bars, meet the open orders; `inputs` is `input_t` of one kind, in order."""
+    # -- meeting ------------------------------------------------------------------------------------------
+
+    def meet(self, inputs: Records, commit: Commit, *, recorded: bool = False) -> None:
+        """Let market data, `input_t` in order, meet the account; the book is shown to what fires or arrives.
+
+        `recorded` data hold the books already.
+        """
         n = len(inputs)
         if n == 0:
             return
-        which, met = inputs["instrument"].astype(np.int64), np.zeros(n, np.int8)
-        loop, columns = self._loop(inputs["kind"][0], inputs)
-        i, cut, events = 0, 0, []
+        rows = stream_rows(inputs)
+        books = np.append(np.flatnonzero(inputs["kind"] == InputKind.BOOK), n)
+        i, met, cut, events = 0, [], 0, []
         while i < n:
-            i, hit = loop(*self.engine.arrays, which, *columns, met, i)
-            cut = max(cut, hit)
-            events.append(self.engine.drain())
-        made = np.concatenate(events)
-        if len(made):
-            self.pending.append(inputs[:cut][met[:cut] == 1])
-            commit(made)
-        rest = inputs[cut:][met[cut:] == 1]
-        if len(rest):
-            self.pending.append(rest)
+            if inputs["kind"][i] == InputKind.BOOK:
+                end = i + int(inputs["v"][i, 3])
+                self.show_book(inputs[i:end])
+                met.append(inputs[i:end])
+            else:
+                stop = int(books[np.searchsorted(books, i)])
+                concerned = self.concerned()
+                end = self.engine.act(Op.STREAM, ts=i, rows=rows[:stop])
+                part = inputs[i:end]
+                passing = np.isin(part["kind"], (InputKind.TRADE, InputKind.BAR))
+                met.append(part[concerned[part["instrument"]] | ~passing])
+            i = end
+            made = self.engine.drain()
+            if len(made) and not recorded:
+                made = self._show_to_new(made, int(inputs["ts"][i - 1]), met)
+            if len(made):
+                events.append(made)
+                cut = len(met)
+        if events:
+            self.pending.extend(met[:cut])
+            commit(np.concatenate(events))
+        self.pending.extend(met[cut:])
 
-    def _loop(self, kind: int, inputs: Events) -> tuple[Any, tuple[Any, ...]]:
-        if kind == InputKind.BAR:
-            return meet_bars, (np.ascontiguousarray(inputs["v"][:, :6]),)
-        return meet_trades, (np.ascontiguousarray(inputs["ts"]), np.ascontiguousarray(inputs["v"][:, 0]))
+    def _show_to_new(self, made: Records, ts: int, met: list[Records]) -> Records:
+        """Show the book of the instant to orders that have just fired or arrived and are still open; all events."""
+        if self.feed.granularity == "bars":
+            return made
+        fired = made["order_id"][np.isin(made["kind"], (EventKind.TRIGGERED, EventKind.ARMED))]
+        orders = self._orders()
+        fresh = orders[np.isin(orders["order_id"], fired) & (orders["works_as"] > 0)]
+        for j in sorted(set(fresh["instrument"].tolist())):
+            book = book_records(self.feed, j, ts)
+            self.show_book(book)
+            met.append(book)
+        return np.concatenate([made, self.engine.drain()])
+
+    def show_book(self, book: Records) -> None:
+        """Let a recorded book meet the orders of its instrument."""
+        rows = np.ascontiguousarray(book["v"][:, :3])
+        self.engine.act(Op.BOOK, int(book["instrument"][0]), int(book["ts"][0]), rows=rows)

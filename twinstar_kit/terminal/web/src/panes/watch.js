@@ -79,7 +79,7 @@ function makeRow(instrument, store) {
       "data-symbol": instrument.symbol,
       "aria-selected": "false",
     },
-    h("span", { class: "watch-name" }, instrument.base, h("small", {}, `/${instrument.quote}`)),
+    h("span", { class: "watch-name" }, instrument.base, h("small", {}, instrument.symbol.slice(instrument.base.length))),
     last,
     change,
   );
