@@ -37,13 +37,15 @@ def aggregate(rows: npt.NDArray[np.int64], timeframe_ms: int) -> npt.NDArray[np.
     opens = (rows[:, 0] - shift) // timeframe_ms * timeframe_ms + shift
     starts = np.flatnonzero(np.r_[True, opens[1:] != opens[:-1]])
     ends = np.r_[starts[1:], len(rows)] - 1
-    joined = np.empty((len(starts), 6), np.int64)
+    joined = np.empty((len(starts), rows.shape[1]), np.int64)
     joined[:, 0] = opens[starts]
     joined[:, 1] = rows[starts, 1]
     joined[:, 2] = np.maximum.reduceat(rows[:, 2], starts)
     joined[:, 3] = np.minimum.reduceat(rows[:, 3], starts)
     joined[:, 4] = rows[ends, 4]
     joined[:, 5] = np.add.reduceat(rows[:, 5], starts)
+    if rows.shape[1] > 6:
+        joined[:, 6] = np.maximum.reduceat(rows[:, 6], starts)
     return joined
 
 

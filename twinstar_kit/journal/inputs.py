@@ -24,6 +24,7 @@ class InputKind(IntEnum):
     BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker, id.
     QUOTE: bid, ask. BOOK: side (1 bids, -1 asks), price, amount, how many rows the book has. MARK: mark price.
     FUNDING: rate (hundred-millionths), mark price. TIME: nothing but that it was then. LAST: last price, which met nothing.
+    DOUBTED_BAR is a BAR in a run whose rows say why each is not the venue's own word; as a record that stands in `reserved`.
     Commands are recorded beside them, see `Batch.command`.
     """
 
@@ -35,6 +36,7 @@ class InputKind(IntEnum):
     FUNDING = 6
     TIME = 7
     LAST = 8
+    DOUBTED_BAR = 9
 
 
 input_t = np.dtype(
@@ -43,12 +45,13 @@ input_t = np.dtype(
 """One input, 72 bytes, little-endian: `ts` is when it counts (UTC ms of the venue; a bar counts at its close)."""
 
 _HEAD = struct.Struct("<iiq")
-_ROWS = np.dtype(("<i8", (6,)))
+_WIDTHS = {int(InputKind.BAR): 6, int(InputKind.DOUBTED_BAR): 7}
+"""Columns of runs of bars."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """A run of inputs: `rows`, int64 (n, 6) bars of one instrument and timeframe, or `mixed`, `input_t` (n,)."""
+    """A run of inputs: `rows`, as in `Bars.rows`, of one instrument and timeframe, or `mixed`, `input_t` (n,)."""
 
     instrument: int
     rows: npt.NDArray[np.int64] | None = None
@@ -60,8 +63,9 @@ class Inputs:
     def pack(self) -> bytes:
         """The bytes that are stored."""
         if self.rows is not None:
+            kind = InputKind.BAR if self.rows.shape[1] == 6 else InputKind.DOUBTED_BAR
             return (
-                _HEAD.pack(InputKind.BAR, self.instrument, len(self.rows))
+                _HEAD.pack(kind, self.instrument, len(self.rows))
                 + np.ascontiguousarray(self.rows, "<i8").tobytes()
             )
         mixed = np.ascontiguousarray(self.mixed, input_t)
@@ -75,7 +79,9 @@ class Inputs:
         out = np.zeros(len(self.rows), input_t)
         out["kind"], out["instrument"] = InputKind.BAR, self.instrument
         out["ts"] = self.rows[:, 0] + timeframe_ms
-        out["v"][:, :6] = self.rows
+        out["v"][:, :6] = self.rows[:, :6]
+        if self.rows.shape[1] > 6:
+            out["kind"], out["reserved"] = InputKind.DOUBTED_BAR, self.rows[:, 6]
         out["v"][:, 6] = timeframe_ms
         return out
 
@@ -93,12 +99,12 @@ def unpack_inputs(blob: bytes) -> list[Inputs]:
             raise JournalDamaged("recorded inputs end inside a record")
         kind, instrument, n = _HEAD.unpack_from(blob, at)
         at += _HEAD.size
-        dtype = _ROWS if kind == InputKind.BAR else input_t
-        end = at + n * dtype.itemsize
-        if kind not in (0, InputKind.BAR) or n < 0 or end > len(blob):
+        width = _WIDTHS.get(kind, 0)
+        end = at + n * (8 * width if width else input_t.itemsize)
+        if (kind and not width) or n < 0 or end > len(blob):
             raise JournalDamaged("recorded inputs end inside a record")
-        if kind == InputKind.BAR:
-            runs.append(Inputs(instrument, rows=np.frombuffer(blob, "<i8", n * 6, at).reshape(n, 6)))
+        if width:
+            runs.append(Inputs(instrument, rows=np.frombuffer(blob, "<i8", n * width, at).reshape(n, width)))
         else:
             runs.append(Inputs(instrument, mixed=np.frombuffer(blob, input_t, n, at)))
         at = end

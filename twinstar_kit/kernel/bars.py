@@ -16,7 +16,7 @@ from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import MAX_UNITS, SNAP
 from twinstar_kit.kernel.records import canonical_json
 
-TIMESTAMP, OPEN, HIGH, LOW, CLOSE, VOLUME = range(6)
+TIMESTAMP, OPEN, HIGH, LOW, CLOSE, VOLUME, DOUBT = range(7)
 PRICES = ("open", "high", "low", "close")
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -51,7 +51,8 @@ class Bars:
     """Bars of one instrument in ascending time.
 
     `rows` is int64, C-contiguous, shape (n, 6): timestamp (bar open, ms UTC), open, high, low, close in price
-    units, volume in amount units. `off_tick` counts prices that the data held off the instrument's tick.
+    units, volume in amount units. With bars that are not the venue's own word a seventh column says of each why
+    not: 0 where it is, else its `lake.Provenance` (healed from elsewhere, disputed). `off_tick` counts prices that the data held off the instrument's tick.
 
     >>> bars = Bars.from_floats(Instrument.from_sizes("BTC/USDT"), 60_000, [0, 60_000],
     ...                         [1.0, 2.0], [2.0, 2.5], [1.0, 1.5], [2.0, 2.0], [3.0, 4.0])

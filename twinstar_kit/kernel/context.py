@@ -40,6 +40,7 @@ context_t = np.dtype(
         ("volume", "f8"),
         ("ts", "i8"),
         ("index", "i8"),
+        ("doubt", "i8"),
         ("position", "f8"),
         ("cash", "f8"),
         ("equity", "f8"),
@@ -52,7 +53,7 @@ context_t = np.dtype(
     ],
     align=True,
 )
-"""`ts` is the bar's close in ms, `index` counts bars from zero; `position` is in base, `cash` (free quote),
+"""`ts` is the bar's close in ms, `index` counts bars from zero, `doubt` is 0 for what the venue said itself; `position` is in base, `cash` (free quote),
 `equity` and `entry` (average price paid, NaN while flat) are in quote. `denied` counts proposals that found no room
 in this record."""
 

@@ -107,6 +107,7 @@ def market_step(d: Any, bars: Any, i: int, ctx: Any) -> None:
     c.volume = bars[i, 5] / m.amount_one
     c.ts = s.now
     c.index += 1
+    c.doubt = bars[i, 6] if bars.shape[1] > 6 else 0
     c.n_proposals = 0
     c.denied = 0
     if s.seq != before or c.index == 0:

@@ -63,6 +63,10 @@ class LiveRun:
         if self.waiting == GROUP:
             self.commit()
         at = self.waiting
+        if bar.shape[0] != self._rows.shape[1]:
+            self.commit_waiting()
+            self._rows = np.zeros((GROUP, bar.shape[0]), np.int64)
+            at = 0
         take(self._rows, at, bar)
         while self._run(self._rows, at, at + 1, self._context, self._desk, self._equity) == at:
             drained = self.setup.engine.drain()

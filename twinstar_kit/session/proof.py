@@ -127,7 +127,7 @@ def joined(name: str, batches: list[Batch]) -> Half:
     """The bars, events and equity of batches."""
     rows = [run.rows for b in batches for run in b.inputs if run.rows is not None]
     equity = np.concatenate([np.empty(0, np.int64), *(b.equity for b in batches)])
-    stacked = np.concatenate([np.empty((0, 6), np.int64), *rows])
+    stacked = np.concatenate(rows) if rows else np.empty((0, 6), np.int64)
     if len(equity) > len(stacked):
         equity = np.delete(equity, -2)
     return Half(name, stacked, np.concatenate([np.empty(0, event_t), *(b.events for b in batches)]), equity)

@@ -310,14 +310,14 @@ def load_run(path: str | Path) -> RunResult:
 def read_run(journal: JournalReader, seconds: float = 0.0) -> RunResult:
     """`load_run` from a journal that is open."""
     header, meta = journal.header, journal.meta
-    events, rows, equity, finished = [], [np.empty((0, 6), np.int64)], [np.empty(0, np.int64)], False
+    events, rows, equity, finished = [], [], [np.empty(0, np.int64)], False
     for batch in journal.batches():
         events.append(batch.events)
         rows += [run.rows for run in batch.inputs if run.rows is not None]
         equity.append(batch.equity)
         finished = batch.final
     merged = np.concatenate(equity)
-    joined = np.concatenate(rows)
+    joined = np.concatenate(rows) if rows else np.empty((0, 6), np.int64)
     if len(merged) > len(
         joined
     ):  # the run ended after its last bar was stored: the closing value replaces that bar's

@@ -12,9 +12,9 @@ from twinstar_kit.strategy.errors import ParamError, StrategyError
 from twinstar_kit.strategy.params import Number, ParamSpec, Symbolic, evaluate, suggestion
 
 BAR_FIELDS: dict[str, type] = {
-    "open": float, "high": float, "low": float, "close": float, "volume": float, "ts": int, "index": int,
+    "open": float, "high": float, "low": float, "close": float, "volume": float, "ts": int, "index": int, "doubt": int,
 }  # fmt: skip
-"""What a bar holds: prices in quote, volume in base, `ts` its close in UTC ms, `index` counted from zero."""
+"""What a bar holds: prices in quote, volume in base, `ts` its close in UTC ms, `index` counted from zero, `doubt` 0 for the venue's own word."""
 
 TYPES: dict[Any, type] = {float: float, int: int, bool: bool, "float": float, "int": int, "bool": bool}
 ARRAY_CODES = {float: "d", int: "q"}

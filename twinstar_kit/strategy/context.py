@@ -21,7 +21,11 @@ _CLOSE, _CANCEL = int(Proposal.CLOSE), int(Proposal.CANCEL)
 
 
 class Bar:
-    """The bar that just closed: prices in quote, volume in base, `ts` its close in UTC ms, `index` from zero."""
+    """The bar that just closed: prices in quote, volume in base, `ts` its close in UTC ms, `index` from zero.
+
+    `doubt` is 0 for a bar that the venue itself gave, else the number of its `lake.Provenance`: healed from another venue,
+    or disputed. A strategy that enters on proven bars alone returns when it is not 0.
+    """
 
     open: float
     high: float
@@ -30,6 +34,7 @@ class Bar:
     volume: float
     ts: int
     index: int
+    doubt: int
 
 
 class Context:

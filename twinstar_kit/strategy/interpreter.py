@@ -64,8 +64,8 @@ class Interpreter:
     def _on_bar(self, ctx: Any) -> None:
         seen, bar = self._ctx, self._ctx.bar
         values = ctx[0].item()
-        bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ts, bar.index = values[:7]
-        seen.position, seen.cash, seen.equity, seen.entry = values[7:11]
+        bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ts, bar.index, bar.doubt = values[:8]
+        seen.position, seen.cash, seen.equity, seen.entry = values[8:12]
         seen.n_proposals = seen.denied = 0
         for update, inputs in self._feeds:
             update(*[getattr(bar, name) for name in inputs])

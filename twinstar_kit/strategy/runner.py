@@ -70,7 +70,7 @@ class Runner:
     ) -> int:  # fmt: skip
         """Take bars `i0` to `i1` (excluded) through the market, the indicators, `on_bar` and the orders.
 
-        `rows` is int64 of shape (n, 6), C-contiguous; `ctx` a context of shape (1,); `equity[i]` is set to the equity
+        `rows` is as `Bars.rows`; `ctx` a context of shape (1,); `equity[i]` is set to the equity
         in money units after bar i. Returns the index of the next bar: less than `i1` when the event buffer must be
         drained before going on. Raises StrategyFailed, with bar and line, when the strategy raises.
         """
@@ -205,8 +205,8 @@ class InterpretedRunner(Runner):
 
 def _check_rows(rows: Any) -> None:
     """Compiled code reads memory as it is told to, so what it is told is checked here."""
-    if rows.dtype != np.int64 or rows.ndim != 2 or rows.shape[1] != 6 or not rows.flags.c_contiguous:
-        raise UsageError("rows must be int64 of shape (n, 6), C-contiguous, as Bars.rows is")
+    if rows.dtype != np.int64 or rows.ndim != 2 or rows.shape[1] not in (6, 7) or not rows.flags.c_contiguous:
+        raise UsageError("rows must be int64 of shape (n, 6) or (n, 7), C-contiguous, as Bars.rows is")
 
 
 def _check_span(rows: Any, i0: int, i1: int, equity: Any) -> None:
