@@ -1,0 +1,8 @@
+"""`twinstar data`: the commands of the lake, one file for each family; COMMANDS is the list that the program shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# "backfill": fetch.backfill, and so on; the functions load what they need when they run
+COMMANDS: dict[str, Callable[..., None]] = {}
