@@ -1,0 +1,51 @@
+"""The real ccxt classes, pointed at a local venue and at nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twinstar_kit.testing.local_venue.venue import LocalVenue
+
+# Where each family of ccxt's binance URLs goes. The path of spot streams holds /stream because ccxt tells spot from
+# swap by it.
+_REST = {"public": "/api/v3", "private": "/api/v3", "fapiPublic": "/fapi/v1", "dapiPublic": "/dapi/v1"}
+_STREAMS = {"spot": "/stream/ws", "margin": "/stream/ws", "linear": "/swap/ws"}
+_NOT_SERVED = "/not-served"
+
+
+def local_binance(venue: LocalVenue, asynchronous: bool = False, **config: Any) -> Any:
+    """A `ccxt.binance`, or with `asynchronous` a `ccxt.pro.binance`, that can reach nothing but `venue`.
+
+    Every family of URLs that ccxt knows is replaced, those of its test nets too; a family that the venue does not
+    serve leads to its 404. `config` goes to the class. Close the asynchronous one (`await exchange.close()`).
+    """
+    if asynchronous:
+        import ccxt.pro
+
+        return point_at(venue, ccxt.pro.binance(config))
+    import ccxt
+
+    return point_at(venue, ccxt.binance(config))
+
+
+def point_at(venue: LocalVenue, exchange: Any) -> Any:
+    """Replace every URL of a ccxt binance object by one of `venue`; returns the object."""
+    for name in list(exchange.urls):
+        exchange.urls[name] = _replaced(exchange.urls[name], venue, (name,))
+    exchange.hostname = f"127.0.0.1:{venue.port}"
+    return exchange
+
+
+def _replaced(value: Any, venue: LocalVenue, path: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {name: _replaced(inner, venue, (*path, name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_replaced(inner, venue, path) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if "ws" in path:
+        return venue.ws_url + _STREAMS.get(path[-1], _NOT_SERVED)
+    return venue.url + (
+        _REST.get(path[-1], _NOT_SERVED) if path[0] in ("api", "test", "demo") else _NOT_SERVED
+    )
