@@ -1,0 +1,388 @@
+"""What a series of bars is checked for on its own: each check with its count and its first offenders.
+
+A check says one of these: it holds; it found data that is wrong (a violation), that is not all there, that two
+sources tell differently (disputed), or that is merely unusual (a notice); or it was not run, and why. Nothing that
+could not run counts as held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twinstar_kit.feeds.resample import MONDAY_MS, WEEK_MS
+from twinstar_kit.lake import passes
+
+Column = npt.NDArray[np.int64]
+NEVER = np.iinfo(np.int64).min
+STALE_MS = 3_600_000
+"""A price that stands for so long is reported as stale (at least `STALE_BARS` bars)."""
+STALE_BARS = 10
+SPIKE_SIGMAS = 6.0
+"""A volume is a spike when its logarithm lies so many robust deviations above the month's median."""
+DAY_MS = passes.DAY_MS
+
+
+class Status(StrEnum):
+    """What a check came to, from good to bad."""
+
+    PASSED = "passed"
+    NOTICED = "noticed"
+    NOT_RUN = "not run"
+    INCOMPLETE = "incomplete"
+    DISPUTED = "disputed"
+    VIOLATED = "violated"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one stretch of a series.
+
+    `count` is how many bars (or runs, or days, as the name says) it found; `first` holds the times (ms UTC) of the
+    first of them; `detail` says in words what there is to know, or why the check could not run.
+    """
+
+    name: str
+    status: Status
+    count: int = 0
+    first: tuple[int, ...] = ()
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, and for the body of a certificate."""
+        return {
+            "check": self.name, "status": self.status.value, "count": self.count, "first": list(self.first),
+            "detail": self.detail,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Check:
+        """The check that `to_dict` described."""
+        first = tuple(int(stamp) for stamp in fields["first"])
+        return cls(fields["check"], Status(fields["status"]), fields["count"], first, fields["detail"])
+
+
+def found(name: str, status: Status, count: int, first: Iterable[int] = (), detail: str = "") -> Check:
+    """A check that ran: it holds when it counted nothing.
+
+    >>> found("ohlc", Status.VIOLATED, 0).status.value
+    'passed'
+    """
+    stamps = tuple(int(stamp) for stamp in first)[: passes.KEPT]
+    return Check(name, status if count else Status.PASSED, int(count), stamps if count else (), detail)
+
+
+def not_run(name: str, why: str) -> Check:
+    """A check that could not run."""
+    return Check(name, Status.NOT_RUN, detail=why)
+
+
+class Columns(NamedTuple):
+    """The columns of bars as six int64 arrays: times in ms UTC, prices and volume in the instrument's units."""
+
+    timestamp: Column
+    open: Column
+    high: Column
+    low: Column
+    close: Column
+    volume: Column
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.int64]) -> Columns:
+        """From rows of shape (n, 6)."""
+        return cls(*(np.ascontiguousarray(rows[:, k]) for k in range(6)))
+
+    def wide(self) -> Columns:
+        """The same with 64 bits a number."""
+        return Columns(*(np.ascontiguousarray(column, np.int64) for column in self))
+
+    def take(self, at: slice | npt.NDArray[Any]) -> Columns:
+        """The same rows of every column."""
+        return Columns(*(column[at] for column in self))
+
+
+class Intervals(NamedTuple):
+    """Half-open intervals of time in ms UTC, ascending and apart: missing stretches, or proven absences."""
+
+    since: Column
+    until: Column
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, int]]) -> Intervals:
+        """Intervals in any order, joined where they touch.
+
+        >>> Intervals.of([(20, 30), (0, 10), (10, 15)]).pairs()
+        [(0, 15), (20, 30)]
+        """
+        joined: list[list[int]] = []
+        for since, until in sorted(pairs):
+            if joined and since <= joined[-1][1]:
+                joined[-1][1] = max(joined[-1][1], until)
+            elif since < until:
+                joined.append([since, until])
+        table = np.array(joined, np.int64).reshape(-1, 2)
+        return cls(table[:, 0], table[:, 1])
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """As a list of Python integers."""
+        return list(zip(self.since.tolist(), self.until.tolist(), strict=True))
+
+    def bars(self, step: int) -> int:
+        """How many bars of `step` ms fit in."""
+        return int(((self.until - self.since) // step).sum())
+
+    def clip(self, since_ms: int, until_ms: int) -> Intervals:
+        """What lies in [since_ms, until_ms)."""
+        since, until = np.maximum(self.since, since_ms), np.minimum(self.until, until_ms)
+        return Intervals(since[since < until], until[since < until])
+
+    def minus(self, other: Intervals) -> Intervals:
+        """What `other` does not cover.
+
+        >>> Intervals.of([(0, 100)]).minus(Intervals.of([(10, 20), (90, 200)])).pairs()
+        [(0, 10), (20, 90)]
+        """
+        if not len(other.since) or not len(self.since):
+            return self
+        left: list[tuple[int, int]] = []
+        holes = other.pairs()
+        at = 0
+        for since, until in self.pairs():
+            while at < len(holes) and holes[at][1] <= since:
+                at += 1
+            k = at
+            while k < len(holes) and holes[k][0] < until:
+                if holes[k][0] > since:
+                    left.append((since, holes[k][0]))
+                since = max(since, holes[k][1])
+                k += 1
+            if since < until:
+                left.append((since, until))
+        return Intervals.of(left)
+
+
+class BasicScan:
+    """Gaps, duplicates, order, grid, OHLC and signs of a series, taken in chunk by chunk.
+
+    >>> rows = np.array([[0, 5, 6, 4, 5, 1], [60_000, 5, 6, 4, 7, 1], [240_000, 7, 8, 6, 7, 1]])
+    >>> scan = BasicScan(60_000)
+    >>> scan.feed(Columns.of(rows))
+    >>> scan.gaps.pairs(), [(check.name, check.count) for check in scan.checks() if check.count]
+    ([(120000, 240000)], [('ohlc', 1)])
+    """
+
+    def __init__(self, step_ms: int) -> None:
+        self.step_ms = step_ms
+        self._shift = MONDAY_MS if step_ms % WEEK_MS == 0 else 0
+        self._state = np.zeros(passes.BASIC_STATE, np.int64)
+        self._state[passes.LAST] = NEVER
+        self._first = np.zeros((len(passes.COUNTED), passes.KEPT), np.int64)
+        self._holes: list[npt.NDArray[np.int64]] = []
+        self._room = np.empty((0, 2), np.int64)
+
+    def feed(self, columns: Columns) -> None:
+        """Take in the next chunk, whatever integers its columns are made of."""
+        ts = columns.timestamp
+        if not len(ts):
+            return
+        if self.rows and passes.clean(*columns, self._state[passes.LAST], self.step_ms):
+            self._state[passes.ROWS] += len(ts)
+            self._state[passes.LAST] = ts[-1]
+            return
+        columns = columns.wide()
+        if len(columns.timestamp) > len(self._room):
+            self._room = np.empty((len(columns.timestamp), 2), np.int64)
+        holes = passes.basic_pass(*columns, self.step_ms, self._shift, self._state, self._first, self._room)
+        if holes:
+            self._holes.append(self._room[:holes].copy())
+
+    @property
+    def rows(self) -> int:
+        """Rows taken in."""
+        return int(self._state[passes.ROWS])
+
+    @property
+    def last_ms(self) -> int | None:
+        """The latest open on the grid."""
+        last = int(self._state[passes.LAST])
+        return None if last == NEVER else last
+
+    @property
+    def disordered(self) -> bool:
+        """Whether a row was older than one before it: gaps and duplicates then need sorted times."""
+        return bool(self._state[passes.ORDER])
+
+    @property
+    def gaps(self) -> Intervals:
+        """Where bars are missing between the first and the last."""
+        table = np.concatenate(self._holes) if self._holes else np.empty((0, 2), np.int64)
+        return Intervals(table[:, 0], table[:, 1])
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that repeat the time of the one before."""
+        return int(self._state[passes.DUPLICATES])
+
+    def checks(self) -> list[Check]:
+        """Every check of the pass but the gaps, which need the proofs of absence beside them."""
+        words = {
+            passes.DUPLICATES: ("duplicates", "rows that repeat the time of an earlier one"),
+            passes.ORDER: ("order", "rows that are older than one before them"),
+            passes.GRID: ("grid", "rows whose time is not the open of a bar"),
+            passes.OHLC: ("ohlc", "bars whose high is not the highest or whose low is not the lowest price"),
+            passes.PRICES: ("prices", "bars with a price of zero or below"),
+            passes.VOLUMES: ("volumes", "bars with a volume below zero"),
+        }
+        return [
+            found(name, Status.VIOLATED, int(self._state[counter]), self._kept(line, counter), detail)
+            for line, (counter, (name, detail)) in enumerate(words.items())
+        ]
+
+    def _kept(self, line: int, counter: int) -> list[int]:
+        return [int(stamp) for stamp in self._first[line, : min(int(self._state[counter]), passes.KEPT)]]
+
+
+def scan_unsorted(columns: Columns, step_ms: int) -> tuple[BasicScan, list[Check]]:
+    """The basic checks of rows in any order, as a file may hold them.
+
+    Order is judged as the rows stand; gaps, duplicates and the rest as they are once sorted. Returns the scan of the
+    sorted rows and the checks.
+    """
+    scan = BasicScan(step_ms)
+    scan.feed(columns)
+    if not scan.disordered:
+        return scan, scan.checks()
+    order = next(check for check in scan.checks() if check.name == "order")
+    scan = BasicScan(step_ms)
+    scan.feed(columns.take(np.argsort(columns.timestamp, kind="stable")))
+    return scan, [order if check.name == "order" else check for check in scan.checks()]
+
+
+def check_gaps(gaps: Intervals, proven: Intervals, step_ms: int) -> Check:
+    """Missing bars that no proof of absence covers; the count is of gaps, `detail` tells the bars."""
+    open_gaps = gaps.minus(proven)
+    explained = gaps.bars(step_ms) - open_gaps.bars(step_ms)
+    longest = int((open_gaps.until - open_gaps.since).max() // step_ms) if len(open_gaps.since) else 0
+    detail = f"{open_gaps.bars(step_ms)} bars missing, the longest gap {longest}; {explained} proven absent"
+    return found("gaps", Status.INCOMPLETE, len(open_gaps.since), open_gaps.since.tolist(), detail)
+
+
+class Unusual:
+    """Stale runs, copied bars, prices off the tick, and where the tick changed; chunk by chunk, sorted rows."""
+
+    def __init__(self, step_ms: int, tick: int = 1) -> None:
+        self.step_ms, self.tick = step_ms, tick
+        self.stale = max(STALE_BARS, STALE_MS // step_ms)
+        self._state = np.zeros(passes.UNUSUAL_STATE, np.int64)
+        self._state[passes.DAY_END] = NEVER
+        self._first = np.zeros((len(passes.UNUSUAL_COUNTED), passes.KEPT), np.int64)
+        self._ticks: list[npt.NDArray[np.int64]] = []
+
+    def feed(self, columns: Columns, *, last: bool = False) -> None:
+        """Take in the next chunk; `last` closes the day and the run that are open."""
+        ts = columns.timestamp
+        days = int(ts[-1] // DAY_MS - ts[0] // DAY_MS) + 3 if len(ts) else 2
+        room = np.empty((days, 3), np.int64)
+        count = passes.unusual_pass(*columns, self.tick, self.stale, self._state, self._first, room, last)
+        self._ticks.append(room[:count])
+
+    @property
+    def zero_volume(self) -> int:
+        """Bars without any volume."""
+        return int(self._state[passes.ZERO_VOLUME])
+
+    def checks(self) -> list[Check]:
+        """The notices."""
+        stale, bars, longest, copies, off = (
+            int(self._state[k])
+            for k in (
+                passes.STALE_RUNS, passes.STALE_BARS, passes.STALE_LONGEST, passes.REPEATED, passes.OFF_TICK,
+            )
+        )  # fmt: skip
+        kept = [self._first[line].tolist() for line in range(len(passes.UNUSUAL_COUNTED))]
+        changes, words = tick_changes(
+            np.concatenate(self._ticks) if self._ticks else np.empty((0, 3), np.int64)
+        )
+        off_words = f"bars with a price off the registered tick of {self.tick} units; {words}"
+        return [
+            found("stale", Status.NOTICED, stale, kept[0][:stale],
+                  f"runs of {self.stale} or more bars on one price; {bars} bars, the longest run {longest}"),
+            found("copies", Status.NOTICED, copies, kept[1][:copies],
+                  "bars that moved and traded, and equal the one before in every column"),
+            found("off_tick", Status.NOTICED, off, kept[2][:off], off_words),
+            found("tick_changes", Status.NOTICED, len(changes), changes,
+                  "days from which prices stand on another grid than the days before"),
+        ]  # fmt: skip
+
+
+def tick_changes(ticks: npt.NDArray[np.int64], *, least_bars: int = 200) -> tuple[list[int], str]:
+    """The days (ms UTC) on which the grid of prices changed, and what the grid was, in price units.
+
+    `ticks` has the rows (day, greatest common divisor of the day's prices, bars). Days of fewer than `least_bars`
+    bars, or that never moved, say too little; so does a single day that differs from both its neighbours.
+
+    >>> days = [[d, 5 if d < 4 else 1, 1440] for d in range(8)]
+    >>> tick_changes(np.array(days))
+    ([345600000], 'prices stand on 5, then 1 units')
+    """
+    enough = ticks[(ticks[:, 2] >= least_bars) & (ticks[:, 1] > 0)]
+    steps: list[tuple[int, int]] = []
+    for at, (day, tick, _) in enumerate(enough.tolist()):
+        lasting = at + 1 == len(enough) or int(enough[at + 1, 1]) == tick
+        if not steps or (tick != steps[-1][1] and lasting):
+            steps.append((day * DAY_MS, tick))
+    changes = [day for day, _ in steps[1:]]
+    shown = ", then ".join(str(tick) for _, tick in steps[:6])
+    return changes, f"prices stand on {shown} units" if steps else "too few bars to tell the grid of prices"
+
+
+def check_spikes(columns: Columns) -> Check:
+    """Volumes far above the others of the same month, by the quartiles of their logarithm.
+
+    Robust in the sense of Hampel (1974): quartiles do not move when a few values are absurd.
+    """
+    traded = columns.volume[columns.volume > 0]
+    if len(traded) < 100:
+        return not_run("spikes", f"{len(traded)} bars with volume are too few to say what is usual")
+    at = [len(traded) // 4, len(traded) // 2, 3 * len(traded) // 4]
+    low, middle, high = (math.log(float(v)) for v in np.partition(traded, at)[at])
+    sigma = max((high - low) / 1.349, 0.25)
+    limit = math.exp(min(middle + SPIKE_SIGMAS * sigma, 43.0))
+    above = columns.volume > limit
+    words = f"volumes above {limit / math.exp(middle):,.0f} times the median"
+    return found("spikes", Status.NOTICED, int(above.sum()), columns.timestamp[above][: passes.KEPT], words)
+
+
+def check_opening(columns: Columns, step_ms: int) -> Check:
+    """Whether bars of a day or longer open at 00:00 UTC, and shorter ones of an hour or more on their grid.
+
+    The rule can only be told where nearly all bars are off the grid by the same quarter hours.
+    """
+    quarter = 900_000
+    if step_ms < 3_600_000 or not len(columns.timestamp):
+        return not_run("opening_hour", "bars shorter than an hour do not tell their time zone by their opens")
+    shift = MONDAY_MS if step_ms % WEEK_MS == 0 else 0
+    offsets = (columns.timestamp - shift) % step_ms
+    values, counts = np.unique(offsets, return_counts=True)
+    common, share = int(values[counts.argmax()]), counts.max() / len(offsets)
+    shifted = common != 0 and common % quarter == 0 and share >= 0.9
+    count = int(counts.max()) if shifted else 0
+    hours = common / 3_600_000
+    words = (
+        f"bars open {hours:g} h after their grid in UTC: their times are of another zone" if shifted else ""
+    )
+    return found("opening_hour", Status.VIOLATED, count, columns.timestamp[offsets == common], words)
+
+
+def months_of(columns: Columns) -> Iterator[Columns]:
+    """Sorted columns, one calendar month (UTC) after another."""
+    months = columns.timestamp.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
+    edges = np.flatnonzero(np.r_[True, months[1:] != months[:-1]]) if len(months) else np.empty(0, np.int64)
+    for begin, end in zip(edges, [*edges[1:], len(months)], strict=True):
+        yield columns.take(slice(int(begin), int(end)))
