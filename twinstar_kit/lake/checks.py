@@ -325,7 +325,8 @@ def tick_changes(ticks: npt.NDArray[np.int64], *, least_bars: int = 200) -> tupl
     """The days (ms UTC) on which the grid of prices changed, and what the grid was, in price units.
 
     `ticks` has the rows (day, greatest common divisor of the day's prices, bars). Days of fewer than `least_bars`
-    bars, or that never moved, say too little; so does a single day that differs from both its neighbours.
+    bars, or that never moved, say too little; a grid counts when two days in a row stand on it, as one stray price
+    makes a single day look finer.
 
     >>> days = [[d, 5 if d < 4 else 1, 1440] for d in range(8)]
     >>> tick_changes(np.array(days))
@@ -334,8 +335,8 @@ def tick_changes(ticks: npt.NDArray[np.int64], *, least_bars: int = 200) -> tupl
     enough = ticks[(ticks[:, 2] >= least_bars) & (ticks[:, 1] > 0)]
     steps: list[tuple[int, int]] = []
     for at, (day, tick, _) in enumerate(enough.tolist()):
-        lasting = at + 1 == len(enough) or int(enough[at + 1, 1]) == tick
-        if not steps or (tick != steps[-1][1] and lasting):
+        lasting = at + 1 < len(enough) and int(enough[at + 1, 1]) == tick
+        if lasting and (not steps or tick != steps[-1][1]):
             steps.append((day * DAY_MS, tick))
     changes = [day for day, _ in steps[1:]]
     shown = ", then ".join(str(tick) for _, tick in steps[:6])
