@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,9 @@ def encode(series: Series, part: str, instrument: Instrument, rows: Rows, marks:
     }  # fmt: skip
     columns: dict[str, npt.NDArray[Any]] = {}
     for at, name in enumerate(names):
-        factor = factors["price_factor"] if name in PRICES else factors["amount_factor"] if name in AMOUNTS else 1
+        factor = (
+            factors["price_factor"] if name in PRICES else factors["amount_factor"] if name in AMOUNTS else 1
+        )
         columns[name] = _narrow(name, rows[:, at] if factor == 1 else rows[:, at] // factor)
     columns["provenance"] = marks
     schema = pa.schema([
@@ -78,10 +80,10 @@ def encode(series: Series, part: str, instrument: Instrument, rows: Rows, marks:
     return out.getvalue()
 
 
-def decode(kind: Kind, data: bytes, columns: Sequence[str] | None = None) -> Decoded:
-    """The columns that were asked for (default: all, with `provenance`), every page checked.
+def decode(kind: Kind, data: bytes, columns: Sequence[str] | None = None) -> Iterator[Decoded]:
+    """The columns that were asked for (default: all, with `provenance`) row group by row group, every page checked.
 
-    Raises whatever pyarrow raises for bytes that are no such file; `files` turns that into one clear error.
+    Raises whatever pyarrow raises for bytes that are no such file; `reading` turns that into one clear error.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -89,9 +91,10 @@ def decode(kind: Kind, data: bytes, columns: Sequence[str] | None = None) -> Dec
     names = list(columns) if columns is not None else [*COLUMNS[kind], "provenance"]
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), page_checksum_verification=True)
     label = json.loads(file.metadata.metadata[LABEL.encode()])
-    table = file.read(names, use_threads=False)
-    arrays = {name: table.column(name).to_numpy() for name in names}
-    return Decoded(arrays, label["price_factor"], label["amount_factor"])
+    for group in range(file.metadata.num_row_groups):
+        table = file.read_row_group(group, names, use_threads=False)
+        arrays = {name: table.column(name).to_numpy() for name in names}
+        yield Decoded(arrays, label["price_factor"], label["amount_factor"])
 
 
 def assemble(kind: Kind, decoded: Decoded) -> Rows:

@@ -71,7 +71,9 @@ def checked(series: Series, rows: Any, provenance: Any) -> tuple[Rows, Marks]:
     stamps = table[:, 0]
     _refuse(series, stamps, (stamps < FIRST_MS) | (stamps >= LAST_MS),
             "is not a time in milliseconds UTC between 1990 and 2100")  # fmt: skip
-    _refuse(series, stamps, np.r_[False, np.diff(stamps) < 0], "comes before the row above; sort rows by time")
+    _refuse(
+        series, stamps, np.r_[False, np.diff(stamps) < 0], "comes before the row above; sort rows by time"
+    )
     marks = np.broadcast_to(np.asarray(provenance, np.int8), len(table)).copy()
     known = [int(mark) for mark in Provenance if mark not in ABSENT]
     if not np.isin(marks, known).all():
@@ -150,7 +152,9 @@ def latest(kind: Kind, rows: Rows, marks: Marks) -> tuple[Rows, Marks]:
     return (rows, marks) if kept.all() else (rows[kept], marks[kept])
 
 
-def merge(kind: Kind, old: Rows, old_marks: Marks, new: Rows, new_marks: Marks, *, by_mark: bool = False) -> Merged:
+def merge(
+    kind: Kind, old: Rows, old_marks: Marks, new: Rows, new_marks: Marks, *, by_mark: bool = False
+) -> Merged:
     """Lay `new` over `old`, both sorted with each key once; the new row wins where they differ.
 
     Equal values keep the mark of the old row, unless `by_mark` counts a different mark as a difference.
@@ -164,7 +168,10 @@ def merge(kind: Kind, old: Rows, old_marks: Marks, new: Rows, new_marks: Marks, 
         rows = np.concatenate([old[:first], new, old[first:]])
         marks = np.concatenate([old_marks[:first], new_marks, old_marks[first:]])
         return Merged(rows, marks, len(new), 0, np.ones(len(new), np.bool_), *nothing)
-    both, both_marks = np.concatenate([old[first:end], new]), np.concatenate([old_marks[first:end], new_marks])
+    both, both_marks = (
+        np.concatenate([old[first:end], new]),
+        np.concatenate([old_marks[first:end], new_marks]),
+    )
     order = _order(kind, both)
     again = _repeats(kind, both[order])
     twice = np.flatnonzero(again)

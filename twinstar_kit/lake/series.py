@@ -66,7 +66,7 @@ class Series:
             raise UsageError(f"{text!r} is not a series; write exchange, symbol and timeframe or kind")
         if words[2] in Kind.__members__.values():
             return cls(words[0], words[1], "", Kind(words[2]))
-        return cls(*words)
+        return cls(words[0], words[1], words[2])
 
     @property
     def timeframe_ms(self) -> int:

@@ -1,0 +1,182 @@
+"""What is not there: holes of the grid, proofs why bars are absent, and what was asked for in vain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from twinstar_kit.feeds.resample import ceil_time
+from twinstar_kit.kernel.errors import DataError, UsageError
+from twinstar_kit.kernel.records import canonical_json
+from twinstar_kit.lake import log
+from twinstar_kit.lake.catalog import Db, Known
+from twinstar_kit.lake.place import Place
+from twinstar_kit.lake.provenance import ABSENT, Gap, Provenance
+from twinstar_kit.lake.reading import Plan, chunks, plan
+
+Span = tuple[int, int]
+
+
+def runs(place: Place, found: Plan) -> Iterator[Span]:
+    """Where bars follow on each other, as [first, end of the last); a file without a hole is not opened."""
+    step = found.known.series.timeframe_ms
+    for ref in found.files:
+        if ref.part not in found.tail and ref.last_ms - ref.first_ms == (ref.rows - 1) * step:
+            yield max(ref.first_ms, found.since_ms), min(ref.last_ms + step, found.until_ms)
+            continue
+        yield from _part_runs(place, found, {ref.part}, step)
+    yield from _part_runs(place, found, found.tail.keys() - {ref.part for ref in found.files}, step)
+
+
+def _part_runs(place: Place, found: Plan, only: set[str], step: int) -> Iterator[Span]:
+    files = [ref for ref in found.files if ref.part in only]
+    tail = {part: batches for part, batches in found.tail.items() if part in only}
+    narrowed = Plan(found.known, found.since_ms, found.until_ms, files, tail)
+    for chunk in chunks(place, narrowed, ["timestamp"]):
+        stamps = chunk.columns["timestamp"]
+        ends = (stamps[1:] - stamps[:-1] != step).nonzero()[0]
+        firsts = [int(stamps[0]), *stamps[ends + 1].tolist()]
+        lasts = [*stamps[ends].tolist(), int(stamps[-1])]
+        for first, last in zip(firsts, lasts, strict=True):
+            yield first, last + step
+
+
+def missing(place: Place, known: Known, since_ms: int, until_ms: int) -> list[Gap]:
+    """Bars of the grid in [since_ms, until_ms) that are neither stored nor proven absent."""
+    step = known.series.timeframe_ms
+    since_ms, until_ms = ceil_time(since_ms, step), ceil_time(until_ms, step)
+    with place.pin():
+        stored = list(runs(place, plan(place, known, since_ms, until_ms)))
+    proven = [(gap.first_ms, gap.until_ms) for gap in _proofs(place, known, since_ms, until_ms)]
+    return [Gap(a, b, (b - a) // step) for a, b in subtract([(since_ms, until_ms)], [*stored, *proven])]
+
+
+def absences(place: Place, known: Known, since_ms: int, until_ms: int) -> list[Gap]:
+    """Proven absences in [since_ms, until_ms), without bars that came to be stored after all."""
+    step = known.series.timeframe_ms
+    proofs = _proofs(place, known, since_ms, until_ms)
+    if not proofs:
+        return []
+    with place.pin():
+        stored = list(runs(place, plan(place, known, since_ms, until_ms)))
+    return [
+        Gap(a, b, (b - a) // step, gap.reason, gap.proof)
+        for gap in proofs
+        for a, b in subtract([(gap.first_ms, gap.until_ms)], stored)
+    ]
+
+
+def _proofs(place: Place, known: Known, since_ms: int, until_ms: int) -> list[Gap]:
+    """Recorded proofs, cut to [since_ms, until_ms)."""
+    step = known.series.timeframe_ms
+    with place.catalog.reading() as db:
+        rows = _overlapping(db, known, since_ms, until_ms)
+    found = []
+    for _, first, until, reason, proof in rows:
+        a, b = max(first, since_ms), min(until, until_ms)
+        found.append(Gap(a, b, (b - a) // step, Provenance(reason), json.loads(proof)))
+    return found
+
+
+def _overlapping(db: Db, known: Known, since_ms: int, until_ms: int) -> list[tuple[int, int, int, int, str]]:
+    query = (
+        "SELECT id, first_ms, until_ms, reason, proof FROM absences"
+        " WHERE series = ? AND until_ms > ? AND first_ms < ? ORDER BY first_ms"
+    )
+    return list(db.execute(query, (known.id, since_ms, until_ms)))
+
+
+def prove_absent(
+    place: Place, known: Known, first_ms: int, until_ms: int, reason: Provenance, proof: dict[str, Any]
+) -> None:
+    """Record why no bar of [first_ms, until_ms) can be there; the same proof again changes nothing.
+
+    DataError when a bar of it is stored, or when the ends are not opens of bars.
+    """
+    reason, step = Provenance(reason), known.series.timeframe_ms
+    if reason not in ABSENT:
+        raise UsageError(f"the reason of an absence is NO_TRADE or OUTAGE, not {reason.name}")
+    if until_ms <= first_ms or ceil_time(first_ms, step) != first_ms or ceil_time(until_ms, step) != until_ms:
+        raise DataError(f"{known.series}: [{first_ms}, {until_ms}) does not begin and end at opens of bars")
+    with place.pin():
+        stored = list(runs(place, plan(place, known, first_ms, until_ms)))
+    if stored:
+        raise DataError(f"{known.series}: a bar at {stored[0][0]} is stored; it cannot be proven absent")
+    text = canonical_json(proof).decode()
+    with place.catalog.writing() as db:
+        old = _overlapping(db, known, first_ms, until_ms)
+        told = [(a, b) for _, a, b, why, said in old if why == reason and said == text]
+        if not subtract([(first_ms, until_ms)], told):
+            return
+        for number, a, b, why, said in old:  # the new proof takes the place of what it overlaps
+            db.execute("DELETE FROM absences WHERE id = ?", (number,))
+            for left in subtract([(a, b)], [(first_ms, until_ms)]):
+                _insert(db, known, *left, why, said)
+        _insert(db, known, first_ms, until_ms, int(reason), text)
+        body = {"reason": reason.name.lower(), "proof": proof, "bars": (until_ms - first_ms) // step}
+        log.record(db, place.clock.milliseconds(), "absence", known.id, first_ms, until_ms, body)
+
+
+def _insert(db: Db, known: Known, first_ms: int, until_ms: int, reason: int, proof: str) -> None:
+    db.execute(
+        "INSERT INTO absences(series, first_ms, until_ms, reason, proof) VALUES (?,?,?,?,?)",
+        (known.id, first_ms, until_ms, reason, proof),
+    )
+
+
+def asked(place: Place, known: Known, since_ms: int, until_ms: int, source: str, rows: int) -> None:
+    """Remember that `source` answered for [since_ms, until_ms) with so many rows."""
+    with place.catalog.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO asked VALUES (?,?,?,?,?,?)",
+            (known.id, source, since_ms, until_ms, rows, place.clock.milliseconds()),
+        )
+
+
+def was_asked(place: Place, known: Known, since_ms: int, until_ms: int, source: str) -> list[Span]:
+    """The parts of [since_ms, until_ms) that `source` answered with nothing."""
+    query = (
+        "SELECT since_ms, until_ms FROM asked WHERE series = ? AND source = ? AND rows = 0"
+        " AND until_ms > ? AND since_ms < ? ORDER BY since_ms"
+    )
+    with place.catalog.reading() as db:
+        found = db.execute(query, (known.id, source, since_ms, until_ms)).fetchall()
+    return joined((max(a, since_ms), min(b, until_ms)) for a, b in found)
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Ascending spans without overlap.
+
+    >>> joined([(0, 2), (5, 6), (1, 3)])
+    [(0, 3), (5, 6)]
+    """
+    out: list[Span] = []
+    for first, end in sorted(spans):
+        if out and first <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        elif end > first:
+            out.append((first, end))
+    return out
+
+
+def subtract(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
+    """What is left of `spans`.
+
+    >>> subtract([(0, 10)], [(2, 3), (8, 12)])
+    [(0, 2), (3, 8)]
+    """
+    out: list[Span] = []
+    gone = joined(taken)
+    for first, end in joined(spans):
+        for a, b in gone:
+            if b <= first:
+                continue
+            if a >= end:
+                break
+            if a > first:
+                out.append((first, a))
+            first = b
+        if first < end:
+            out.append((first, end))
+    return out
