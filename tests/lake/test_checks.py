@@ -15,7 +15,6 @@ from twinstar_kit.lake.checks import (
     BasicScan,
     Check,
     Columns,
-    Intervals,
     Status,
     Unusual,
     check_gaps,
@@ -39,7 +38,7 @@ def checks_of(rows: Rows, step: int = MINUTE, pieces: int = 1) -> dict[str, Chec
         unusual.feed(Columns.of(part), last=k == len(parts) - 1)
     whole = Columns.of(rows)
     found = [
-        check_gaps(scan.gaps, Intervals.of([]), step),
+        check_gaps(scan.gaps, [], step),
         *scan.checks(),
         *unusual.checks(),
         check_spikes(whole),
@@ -93,7 +92,7 @@ def test_bars_that_come_late_break_the_order_and_leave_no_gap(late: list[int]):
     by_name = {check.name: check for check in found}
     assert by_name["order"].count == len(late)
     assert by_name["order"].first == tuple(rows[late[:8], 0].tolist())
-    assert not scan.gaps.pairs()
+    assert not scan.gaps
     only(by_name, "order")
 
 
@@ -175,27 +174,10 @@ def test_rows_in_any_order_are_counted_as_polars_counts_them(at: list[int]):
     times = pl.Series(rows[:, 0])
     steps = times.unique().sort().diff().drop_nulls()
     by_name = {check.name: check.count for check in found}
-    assert len(scan.gaps.since) == (steps > MINUTE).sum()
-    assert scan.gaps.bars(MINUTE) == (steps // MINUTE - 1).sum()
+    assert len(scan.gaps) == (steps > MINUTE).sum()
+    assert sum(until - since for since, until in scan.gaps) // MINUTE == (steps // MINUTE - 1).sum()
     assert by_name["duplicates"] == times.len() - times.n_unique()
     assert by_name["order"] == (times < times.cum_max()).sum()
-
-
-spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted).map(tuple), max_size=8)
-
-
-@given(one=spans, two=spans, since=st.integers(0, 60), until=st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
-def test_intervals_are_sets_of_instants(
-    one: list[tuple[int, int]], two: list[tuple[int, int]], since: int, until: int
-):
-    def instants(pairs: list[tuple[int, int]]) -> set[int]:
-        return {k for a, b in pairs for k in range(a, b)}
-
-    left = Intervals.of(one).minus(Intervals.of(two))
-    assert instants(left.pairs()) == instants(one) - instants(two)
-    assert left.bars(1) == len(instants(one) - instants(two))
-    assert instants(Intervals.of(one).clip(since, until).pairs()) == instants(one) & set(range(since, until))
 
 
 def test_narrow_columns_are_checked_without_widening_and_in_full_range():

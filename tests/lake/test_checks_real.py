@@ -13,7 +13,6 @@ from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.lake.checks import (
     BasicScan,
     Columns,
-    Intervals,
     Unusual,
     check_gaps,
     check_spikes,
@@ -42,15 +41,13 @@ def test_gaps_missing_bars_and_faults_are_those_of_the_readme(
         scan.feed(month)
         unusual.feed(month)
     unusual.feed(Columns.of(rows[:0]), last=True)
-    lengths = (scan.gaps.until - scan.gaps.since) // step
-    found = {
-        check.name: check.count for check in [*scan.checks(), check_gaps(scan.gaps, Intervals.of([]), step)]
-    }
+    lengths = [(until - since) // step for since, until in scan.gaps]
+    found = {check.name: check.count for check in [*scan.checks(), check_gaps(scan.gaps, [], step)]}
     assert {
         "rows": scan.rows,
         "gaps": found.pop("gaps"),
-        "missing": int(lengths.sum()),
-        "longest": int(lengths.max(initial=0)),
+        "missing": sum(lengths),
+        "longest": max(lengths, default=0),
         "zero_volume": unusual.zero_volume,
         "ohlc": found["ohlc"],
     } == told
@@ -60,8 +57,8 @@ def test_gaps_missing_bars_and_faults_are_those_of_the_readme(
 def test_known_outages_are_where_the_readme_says(real_data: Path):
     scan = BasicScan(60_000)
     scan.feed(Columns.of(real.bars(real_data, "binance_BTCUSDT_spot_1m_20210326")))
-    days = [str(np.datetime64(since, "ms"))[:10] for since, _ in scan.gaps.pairs()]
-    assert list(zip(days, (scan.gaps.until - scan.gaps.since) // 60_000, strict=True)) == [
+    days = [str(np.datetime64(since, "ms"))[:10] for since, _ in scan.gaps]
+    assert list(zip(days, ((until - since) // 60_000 for since, until in scan.gaps), strict=True)) == [
         ("2021-04-20", 150),
         ("2021-04-25", 284),
     ]

@@ -7,6 +7,7 @@ could not run counts as held.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from twinstar_kit.feeds.resample import MONDAY_MS, WEEK_MS
 from twinstar_kit.lake import passes
+from twinstar_kit.lake.planner import Interval, length, without
 
 Column = npt.NDArray[np.int64]
 NEVER = np.iinfo(np.int64).min
@@ -107,81 +109,23 @@ class Columns(NamedTuple):
         return Columns(*(column[at] for column in self))
 
 
-class Intervals(NamedTuple):
-    """Half-open intervals of time in ms UTC, ascending and apart: missing stretches, or proven absences."""
-
-    since: Column
-    until: Column
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[int, int]]) -> Intervals:
-        """Intervals in any order, joined where they touch.
-
-        >>> Intervals.of([(20, 30), (0, 10), (10, 15)]).pairs()
-        [(0, 15), (20, 30)]
-        """
-        joined: list[list[int]] = []
-        for since, until in sorted(pairs):
-            if joined and since <= joined[-1][1]:
-                joined[-1][1] = max(joined[-1][1], until)
-            elif since < until:
-                joined.append([since, until])
-        table = np.array(joined, np.int64).reshape(-1, 2)
-        return cls(table[:, 0], table[:, 1])
-
-    def pairs(self) -> list[tuple[int, int]]:
-        """As a list of Python integers."""
-        return list(zip(self.since.tolist(), self.until.tolist(), strict=True))
-
-    def bars(self, step: int) -> int:
-        """How many bars of `step` ms fit in."""
-        return int(((self.until - self.since) // step).sum())
-
-    def clip(self, since_ms: int, until_ms: int) -> Intervals:
-        """What lies in [since_ms, until_ms)."""
-        since, until = np.maximum(self.since, since_ms), np.minimum(self.until, until_ms)
-        return Intervals(since[since < until], until[since < until])
-
-    def minus(self, other: Intervals) -> Intervals:
-        """What `other` does not cover.
-
-        >>> Intervals.of([(0, 100)]).minus(Intervals.of([(10, 20), (90, 200)])).pairs()
-        [(0, 10), (20, 90)]
-        """
-        if not len(other.since) or not len(self.since):
-            return self
-        left: list[tuple[int, int]] = []
-        holes = other.pairs()
-        at = 0
-        for since, until in self.pairs():
-            while at < len(holes) and holes[at][1] <= since:
-                at += 1
-            k = at
-            while k < len(holes) and holes[k][0] < until:
-                if holes[k][0] > since:
-                    left.append((since, holes[k][0]))
-                since = max(since, holes[k][1])
-                k += 1
-            if since < until:
-                left.append((since, until))
-        return Intervals.of(left)
-
-
 class BasicScan:
     """Gaps, duplicates, order, grid, OHLC and signs of a series, taken in chunk by chunk.
+
+    Without `begin_ms`, the open of the first bar that should be there, the series begins with its first bar.
 
     >>> rows = np.array([[0, 5, 6, 4, 5, 1], [60_000, 5, 6, 4, 7, 1], [240_000, 7, 8, 6, 7, 1]])
     >>> scan = BasicScan(60_000)
     >>> scan.feed(Columns.of(rows))
-    >>> scan.gaps.pairs(), [(check.name, check.count) for check in scan.checks() if check.count]
+    >>> scan.gaps, [(check.name, check.count) for check in scan.checks() if check.count]
     ([(120000, 240000)], [('ohlc', 1)])
     """
 
-    def __init__(self, step_ms: int) -> None:
+    def __init__(self, step_ms: int, begin_ms: int | None = None) -> None:
         self.step_ms = step_ms
         self._shift = MONDAY_MS if step_ms % WEEK_MS == 0 else 0
         self._state = np.zeros(passes.BASIC_STATE, np.int64)
-        self._state[passes.LAST] = NEVER
+        self._state[passes.LAST] = NEVER if begin_ms is None else begin_ms - step_ms
         self._first = np.zeros((len(passes.COUNTED), passes.KEPT), np.int64)
         self._holes: list[npt.NDArray[np.int64]] = []
         self._room = np.empty((0, 2), np.int64)
@@ -191,7 +135,9 @@ class BasicScan:
         ts = columns.timestamp
         if not len(ts):
             return
-        if self.rows and passes.clean(*columns, self._state[passes.LAST], self.step_ms):
+        if self._state[passes.LAST] != NEVER and passes.clean(
+            *columns, self._state[passes.LAST], self.step_ms
+        ):
             self._state[passes.ROWS] += len(ts)
             self._state[passes.LAST] = ts[-1]
             return
@@ -202,16 +148,16 @@ class BasicScan:
         if holes:
             self._holes.append(self._room[:holes].copy())
 
+    def finish(self, until_ms: int) -> None:
+        """No more rows come, though the last should end at `until_ms`: bars missing at the end are a gap too."""
+        after = int(self._state[passes.LAST]) + self.step_ms
+        if after < until_ms:
+            self._holes.append(np.array([[after, until_ms]], np.int64))
+
     @property
     def rows(self) -> int:
         """Rows taken in."""
         return int(self._state[passes.ROWS])
-
-    @property
-    def last_ms(self) -> int | None:
-        """The latest open on the grid."""
-        last = int(self._state[passes.LAST])
-        return None if last == NEVER else last
 
     @property
     def disordered(self) -> bool:
@@ -219,15 +165,14 @@ class BasicScan:
         return bool(self._state[passes.ORDER])
 
     @property
-    def gaps(self) -> Intervals:
+    def gaps(self) -> list[Interval]:
         """Where bars are missing between the first and the last."""
-        table = np.concatenate(self._holes) if self._holes else np.empty((0, 2), np.int64)
-        return Intervals(table[:, 0], table[:, 1])
+        return [(since, until) for holes in self._holes for since, until in holes.tolist()]
 
     @property
-    def duplicates(self) -> int:
-        """Rows that repeat the time of the one before."""
-        return int(self._state[passes.DUPLICATES])
+    def wrong(self) -> int:
+        """Rows that are wrong by themselves or in their place; duplicates are counted apart."""
+        return int(self._state[[passes.ORDER, passes.GRID, passes.BROKEN]].sum())
 
     def checks(self) -> list[Check]:
         """Every check of the pass but the gaps, which need the proofs of absence beside them."""
@@ -264,20 +209,25 @@ def scan_unsorted(columns: Columns, step_ms: int) -> tuple[BasicScan, list[Check
     return scan, [order if check.name == "order" else check for check in scan.checks()]
 
 
-def check_gaps(gaps: Intervals, proven: Intervals, step_ms: int) -> Check:
+def check_gaps(gaps: list[Interval], proven: list[Interval], step_ms: int) -> Check:
     """Missing bars that no proof of absence covers; the count is of gaps, `detail` tells the bars."""
-    open_gaps = gaps.minus(proven)
-    explained = gaps.bars(step_ms) - open_gaps.bars(step_ms)
-    longest = int((open_gaps.until - open_gaps.since).max() // step_ms) if len(open_gaps.since) else 0
-    detail = f"{open_gaps.bars(step_ms)} bars missing, the longest gap {longest}; {explained} proven absent"
-    return found("gaps", Status.INCOMPLETE, len(open_gaps.since), open_gaps.since.tolist(), detail)
+    left = without(gaps, proven)
+    missing = length(left, step_ms)
+    longest = max((until - since for since, until in left), default=0) // step_ms
+    explained = length(gaps, step_ms) - missing
+    detail = f"{missing} bars missing, the longest gap {longest}; {explained} proven absent"
+    return found("gaps", Status.INCOMPLETE, len(left), [since for since, _ in left[: passes.KEPT]], detail)
 
 
 class Unusual:
-    """Stale runs, copied bars, prices off the tick, and where the tick changed; chunk by chunk, sorted rows."""
+    """Stale runs, copied bars, prices off the tick, and where the tick changed; chunk by chunk, sorted rows.
 
-    def __init__(self, step_ms: int, tick: int = 1) -> None:
+    `before` are the `ticks` of the month before, which tell whether the tick changed from one to the next.
+    """
+
+    def __init__(self, step_ms: int, tick: int = 1, before: Column | None = None) -> None:
         self.step_ms, self.tick = step_ms, tick
+        self._before = np.empty((0, 3), np.int64) if before is None else before
         self.stale = max(STALE_BARS, STALE_MS // step_ms)
         self._state = np.zeros(passes.UNUSUAL_STATE, np.int64)
         self._state[passes.DAY_END] = NEVER
@@ -293,6 +243,11 @@ class Unusual:
         self._ticks.append(room[:count])
 
     @property
+    def ticks(self) -> Column:
+        """Rows of (day, greatest common divisor of the day's prices, bars)."""
+        return np.concatenate(self._ticks) if self._ticks else np.empty((0, 3), np.int64)
+
+    @property
     def zero_volume(self) -> int:
         """Bars without any volume."""
         return int(self._state[passes.ZERO_VOLUME])
@@ -306,9 +261,9 @@ class Unusual:
             )
         )  # fmt: skip
         kept = [self._first[line].tolist() for line in range(len(passes.UNUSUAL_COUNTED))]
-        changes, words = tick_changes(
-            np.concatenate(self._ticks) if self._ticks else np.empty((0, 3), np.int64)
-        )
+        ticks = self.ticks
+        since = int(ticks[0, 0]) if len(ticks) else 0
+        changes, words = tick_changes(np.concatenate([self._before, ticks]), since)
         off_words = f"bars with a price off the registered tick of {self.tick} units; {words}"
         return [
             found("stale", Status.NOTICED, stale, kept[0][:stale],
@@ -321,26 +276,28 @@ class Unusual:
         ]  # fmt: skip
 
 
-def tick_changes(ticks: npt.NDArray[np.int64], *, least_bars: int = 200) -> tuple[list[int], str]:
+def tick_changes(ticks: Column, since_day: int = 0, *, least_bars: int = 200) -> tuple[list[int], str]:
     """The days (ms UTC) on which the grid of prices changed, and what the grid was, in price units.
 
     `ticks` has the rows (day, greatest common divisor of the day's prices, bars). Days of fewer than `least_bars`
     bars, or that never moved, say too little; a grid counts when two days in a row stand on it, as one stray price
-    makes a single day look finer.
+    makes a single day look finer. Changes whose second day lies before `since_day` are left out.
 
     >>> days = [[d, 5 if d < 4 else 1, 1440] for d in range(8)]
     >>> tick_changes(np.array(days))
     ([345600000], 'prices stand on 5, then 1 units')
     """
-    enough = ticks[(ticks[:, 2] >= least_bars) & (ticks[:, 1] > 0)]
-    steps: list[tuple[int, int]] = []
-    for at, (day, tick, _) in enumerate(enough.tolist()):
-        lasting = at + 1 < len(enough) and int(enough[at + 1, 1]) == tick
-        if lasting and (not steps or tick != steps[-1][1]):
-            steps.append((day * DAY_MS, tick))
-    changes = [day for day, _ in steps[1:]]
-    shown = ", then ".join(str(tick) for _, tick in steps[:6])
-    return changes, f"prices stand on {shown} units" if steps else "too few bars to tell the grid of prices"
+    enough = ticks[(ticks[:, 2] >= least_bars) & (ticks[:, 1] > 0)].tolist()
+    grid, changes, grids = 0, [], []
+    for (day, tick, _), (next_day, next_tick, _) in itertools.pairwise(enough):
+        if tick != next_tick or tick == grid:
+            continue
+        if grid and next_day >= since_day:
+            changes.append(day * DAY_MS)
+        grids.append(tick)
+        grid = tick
+    shown = ", then ".join(str(tick) for tick in grids[:6])
+    return changes, f"prices stand on {shown} units" if grids else "too few bars to tell the grid of prices"
 
 
 def check_spikes(columns: Columns) -> Check:

@@ -13,8 +13,8 @@ import numpy as np
 from twinstar_kit.jit import compiled, inlined
 
 # state of `basic_pass`
-ROWS, FIRST, LAST, DUPLICATES, ORDER, GRID, OHLC, PRICES, VOLUMES = range(9)
-BASIC_STATE = 9
+ROWS, FIRST, LAST, DUPLICATES, ORDER, GRID, OHLC, PRICES, VOLUMES, BROKEN = range(10)
+BASIC_STATE = 10
 COUNTED = (DUPLICATES, ORDER, GRID, OHLC, PRICES, VOLUMES)
 """The counters that keep their first offenders, in the rows of `first`."""
 KEPT = 8
@@ -115,12 +115,16 @@ def basic_pass(
                 gaps[found, 1] = t
                 found += 1
             state[LAST] = t
-        if h[k] < o[k] or h[k] < c[k] or h[k] < low[k] or low[k] > o[k] or low[k] > c[k]:
+        torn = h[k] < o[k] or h[k] < c[k] or h[k] < low[k] or low[k] > o[k] or low[k] > c[k]
+        sunk = o[k] <= 0 or h[k] <= 0 or low[k] <= 0 or c[k] <= 0
+        if torn:
             _note(state, first, OHLC, 3, t)
-        if o[k] <= 0 or h[k] <= 0 or low[k] <= 0 or c[k] <= 0:
+        if sunk:
             _note(state, first, PRICES, 4, t)
         if v[k] < 0:
             _note(state, first, VOLUMES, 5, t)
+        if torn or sunk or v[k] < 0:
+            state[BROKEN] += 1
     return found
 
 

@@ -96,27 +96,27 @@ def bars_from_trades(trades: Rows, step_ms: int) -> Rows:
     return aggregate(np.column_stack((trades[:, 0], price, price, price, price, trades[:, 2])), step_ms)
 
 
-def against_trades(rows: Rows, trades: Rows, step_ms: int) -> Comparison:
-    """`rows` against the bars that the trades make, over the span that the trades cover.
+def against_trades(
+    rows: Rows, trades: Rows, step_ms: int, covered: tuple[int, int] | None = None
+) -> Comparison:
+    """`rows` against the bars that the trades make.
 
-    A bar with volume and without trades is a mismatch, and so are trades without a bar. The first and the last bar
-    of the span may hold only a part of their trades: they are compared when they agree, and skipped when not.
+    `covered` are the times of the first and the last trade that are known (default: those of `trades`); between them
+    a bar with volume and without trades is a mismatch, and so are trades without a bar. The two bars at the ends may
+    hold only a part of their trades: they are compared when they agree, and skipped when not.
     """
-    made = bars_from_trades(trades, step_ms)
-    if not len(made):
+    if covered is None and not len(trades):
         return Comparison(0, 0, (), dict.fromkeys(FIELDS, 0))
-    edges = made[[0, -1], TIMESTAMP]
-    inside = rows[(rows[:, 0] >= edges[0]) & (rows[:, 0] <= edges[1])]
-    told = inside[inside[:, VOLUME] > 0]
+    first, last = covered or (int(trades[:, 0].min()), int(trades[:, 0].max()))
+    edges = np.array([floor_time(first, step_ms), floor_time(last, step_ms)])
+    made = bars_from_trades(trades, step_ms)
+    told = rows[(rows[:, 0] >= edges[0]) & (rows[:, 0] <= edges[1]) & (rows[:, VOLUME] > 0)]
     both = compare(told, made)
     alone = np.setxor1d(told[:, TIMESTAMP], made[:, TIMESTAMP], assume_unique=True)
     wrong = np.union1d(np.array(both.mismatched, np.int64), alone)
     cut = np.isin(wrong, edges)
-    lone_edges = int(np.isin(alone, edges).sum())
+    fields = both.fields | {"only in one": int((~np.isin(alone, edges)).sum())}
     compared = both.compared + len(alone) - int(cut.sum())
-    fields = dict(both.fields)
-    if len(alone) > lone_edges:
-        fields["only in one"] = len(alone) - lone_edges
     return Comparison(compared, int(cut.sum()), tuple(wrong[~cut].tolist()), fields)
 
 
