@@ -5,35 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import ccxt.pro
-import numpy as np
 import pytest
+from testing.venue_data import START, decimals, some_bars
 
 from twinstar_kit.kernel.bars import Bars
-from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.testing.local_venue import LocalVenue, local_binance
-
-START, MINUTE = 1_735_689_600_000, 60_000
-
-
-def some_bars(count: int = 300, symbol: str = "BTC/USDT") -> Bars:
-    """A walk of whole ticks with every price and volume different from its neighbours."""
-    chance = np.random.default_rng(3)
-    close = 9_000_000 + np.cumsum(chance.integers(-900, 900, count))
-    opened = np.r_[9_000_000, close[:-1]]
-    high, low = np.maximum(opened, close) + 11, np.minimum(opened, close) - 13
-    stamps = START + MINUTE * np.arange(count)
-    rows = np.column_stack([stamps, opened, high, low, close, chance.integers(1, 10**9, count)])
-    return Bars(
-        Instrument.from_sizes(symbol, "0.01", "0.00001"), MINUTE, np.ascontiguousarray(rows, np.int64)
-    )
-
-
-def decimals(bars: Bars) -> list[list[Decimal | int]]:
-    """The rows as ccxt gives them, computed with Decimal alone."""
-    price, amount = Decimal(10) ** -bars.instrument.price_scale, Decimal(10) ** -bars.instrument.amount_scale
-    return [
-        [int(row[0]), *(int(value) * price for value in row[1:5]), int(row[5]) * amount] for row in bars.rows
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ them there.
 
 from __future__ import annotations
 
-from twinstar_kit.testing.local_venue import faults
+from twinstar_kit.testing.local_venue import faults, stream_faults
 from twinstar_kit.testing.local_venue.clients import local_binance, point_at
 from twinstar_kit.testing.local_venue.log import VenueLog
 from twinstar_kit.testing.local_venue.venue import LocalVenue
 
-__all__ = ["LocalVenue", "VenueLog", "faults", "local_binance", "point_at"]
+__all__ = ["LocalVenue", "VenueLog", "faults", "local_binance", "point_at", "stream_faults"]

@@ -15,6 +15,7 @@ from twinstar_kit.feeds.clock import Clock, ManualClock
 from twinstar_kit.feeds.replay import Replay
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.testing.local_venue.events import Events
 from twinstar_kit.testing.local_venue.faults import Fault
 from twinstar_kit.testing.local_venue.limits import Limiter
 from twinstar_kit.testing.local_venue.log import VenueLog
@@ -66,14 +67,15 @@ class LocalVenue:
         self.faults: list[Fault] = list(faults)
         self.limiter = Limiter(weight_limit)
         self.market = Market(feed, trades)
-        self._streams = Streams(self.market, self.clock, self.faults, self.log)
+        events = Events(self.market)
+        self._streams = Streams(events, self.clock, self.faults, self.log)
         self._rest = Rest(
             self.market,
             self.clock,
             self.limiter,
             self.faults,
             self.log,
-            self._streams.snapshot,
+            events.snapshot,
             funding or {},
         )
         self.port = port
