@@ -1,0 +1,59 @@
+"""What of a series is there, what is missing, and what nobody was asked for yet: the questions of backfill and heal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twinstar_kit.feeds.clock import to_milliseconds
+from twinstar_kit.feeds.resample import ceil_time, floor_time
+from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.lake.asking import listed
+from twinstar_kit.lake.errors import NoSuchSeries
+from twinstar_kit.lake.planner import Interval, without
+
+if TYPE_CHECKING:
+    from twinstar_kit.feeds.clock import Clock
+    from twinstar_kit.lake.series import Series
+    from twinstar_kit.lake.source import Source
+    from twinstar_kit.lake.store import Lake
+
+Time = int | str | None
+
+
+def enrol(lake: Lake, source: Source, series: Series) -> None:
+    """Make the series known to the lake under the venue's own rules, unless it is known already."""
+    try:
+        lake.instrument(series)
+    except NoSuchSeries:
+        lake.register(series, listed(source, series.symbol))
+
+
+def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -> Interval:
+    """The opens of bars that are asked for: complete ones from `since` (default: the first stored) to `until` (now)."""
+    step = series.timeframe_ms
+    first_ms = lake.info(series).first_ms if since is None else to_milliseconds(since)
+    if first_ms is None:
+        raise UsageError(f"the lake holds nothing of {series} yet; say since when it is wanted")
+    complete = floor_time(clock.milliseconds(), step)
+    until_ms = complete if until is None else min(to_milliseconds(until), complete)
+    since_ms = ceil_time(first_ms, step)
+    if until is not None and to_milliseconds(until) <= first_ms:
+        raise UsageError(f"until ({until}) must be later than since ({since})")
+    return since_ms, max(since_ms, floor_time(until_ms, step))
+
+
+def missing(lake: Lake, series: Series, since_ms: int, until_ms: int) -> list[Interval]:
+    """Bars that are neither stored nor proven absent."""
+    return [(gap.first_ms, gap.until_ms) for gap in lake.missing(series, since_ms, until_ms)]
+
+
+def unasked(lake: Lake, series: Series, since_ms: int, until_ms: int) -> list[Interval]:
+    """Missing bars that the series' own venue has not said it lacks."""
+    told = lake.was_asked(series, since_ms, until_ms, series.exchange)
+    return without(missing(lake, series, since_ms, until_ms), told)
+
+
+def stored(lake: Lake, series: Series, since_ms: int, until_ms: int) -> list[Interval]:
+    """Bars that are there."""
+    proven = [(gap.first_ms, gap.until_ms) for gap in lake.absences(series, since_ms, until_ms)]
+    return without([(since_ms, until_ms)], [*missing(lake, series, since_ms, until_ms), *proven])
