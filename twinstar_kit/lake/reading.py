@@ -204,6 +204,13 @@ class Reading:
         """Timeframe of the rows; "" for what is no bar."""
         return format_timeframe(self._join_ms) if self._join_ms else self.series.timeframe
 
+    @property
+    def parts(self) -> dict[str, tuple[str | None, bool]]:
+        """The months (or days) to be read: the id of the file, if there is one, and whether rows of the tail join it."""
+        files = {ref.part: ref.id for ref in self._plan.files}
+        tail = self._plan.tail
+        return {part: (files.get(part), part in tail) for part in sorted(files.keys() | tail.keys())}
+
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
         """The stored rows month by month, before any joining; bounded memory."""
         return chunks(self._place, self._plan, columns)

@@ -138,9 +138,7 @@ class Spread(NamedTuple):
             f"{other}: {self.compared} bars compared, median spread {self.median:+.4%}, deviation {self.deviation:.4%},"
             f" outliers lie beyond {max(OUTLIER_SIGMAS * self.deviation, OUTLIER_LEAST):.4%} from it"
         )
-        return found(
-            "second_venue", Status.NOTICED, len(self.outliers), self.outliers[: len(self.outliers)], words
-        )
+        return found("second_venue", Status.NOTICED, len(self.outliers), self.outliers, words)
 
 
 def against_venue(rows: Rows, other: Rows, price_unit: float = 1.0, other_unit: float = 1.0) -> Spread:
