@@ -1,0 +1,128 @@
+"""Heals holes: from the venue itself, its trades or a second venue; else by a proof of absence; else they are listed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twinstar_kit.feeds.clock import SystemClock
+from twinstar_kit.kernel.errors import TwinStarError, UsageError
+from twinstar_kit.lake.asking import settled
+from twinstar_kit.lake.backfill import GIVE_UP_AFTER, Progress, backfill
+from twinstar_kit.lake.planner import length
+from twinstar_kit.lake.proofs import prove
+from twinstar_kit.lake.remedies import Patient, SeriesHeal, ask_again, borrow, rebuild
+from twinstar_kit.lake.series import Series
+from twinstar_kit.lake.wanted import Time, window
+
+if TYPE_CHECKING:
+    from twinstar_kit.feeds.clock import Clock
+    from twinstar_kit.lake.source import Source
+    from twinstar_kit.lake.store import Lake
+
+STEPS = (ask_again, rebuild, borrow, prove)
+COUNTS = ("holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage")
+
+
+@dataclass
+class HealReport:
+    """What healing did; `ok` says that no bar is missing without a proof."""
+
+    parts: list[SeriesHeal] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not any(part.error or part.left for part in self.parts)
+
+    def total(self, name: str) -> int:
+        """The sum of one count over all series."""
+        return sum(getattr(part, name) for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        series = [{**vars(part), "series": str(part.series), "missing": _left(part)} for part in self.parts]
+        counts = {name: self.total(name) for name in (*COUNTS, "requests")}
+        missing = sum(_left(part) for part in self.parts)
+        return {"ok": self.ok, **counts, "missing": missing, "seconds": self.seconds, "series": series}
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table("series", *(name.replace("_", " ") for name in COUNTS), "still missing", "")
+        table.title = f"heal: {self.total('holes'):,} missing bars looked at in {self.seconds:,.1f} s"
+        for part in self.parts:
+            cells = [f"{getattr(part, name):,}" for name in COUNTS]
+            table.add_row(
+                str(part.series), *cells, f"{_left(part):,}", part.error or "; ".join(part.notes[:2])
+            )
+        return table
+
+
+def _left(part: SeriesHeal) -> int:
+    return length(part.left, part.series.timeframe_ms)
+
+
+def heal(
+    lake: Lake,
+    source: Source,
+    symbols: Iterable[str] | None = None,
+    timeframe: str = "1m",
+    since: Time = None,
+    until: Time = None,
+    *,
+    second: Source | None = None,
+    workers: int = 4,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> HealReport:
+    """Fill or explain every missing bar of the series of `source` (default: all that the lake holds in `timeframe`).
+
+    Each hole is looked at in this order: the venue is asked again; its trades, where they cover the hole without a
+    break; `second`, another venue, whose bars are marked as healed when its prices beside the hole are those of the
+    first, and as disputed when they are further off. What nobody has is proven absent when the whole venue was silent
+    or when no venue saw a trade. The rest stays missing and is listed. No step is taken twice for the same bar.
+    """
+    clock = clock or SystemClock()
+    begun = time.perf_counter()
+    known = [
+        info.series.symbol
+        for info in lake.series()
+        if (info.series.exchange, info.series.timeframe) == (source.name, timeframe) and info.rows
+    ]
+    chosen = known if symbols is None else list(dict.fromkeys(symbols))
+    if unknown := [symbol for symbol in chosen if symbol not in known]:
+        raise UsageError(
+            f"the lake holds no bars of {source.name} {unknown[0]} {timeframe}; backfill it first"
+        )
+    fetched = backfill(lake, source, chosen, timeframe, since, until, workers=workers, clock=clock)
+    report, failed = HealReport(), 0
+    for number, (symbol, before) in enumerate(zip(chosen, fetched.parts, strict=True)):
+        series = Series(source.name, symbol, timeframe)
+        part = SeriesHeal(series, requests=before.requests, error=before.error)
+        report.parts.append(part)
+        if failed >= GIVE_UP_AFTER:
+            part.error = part.error or f"not asked: {source.name} failed {failed} series in a row"
+        if not part.error:
+            since_ms, until_ms = window(lake, series, since, until, clock)
+            until_ms = min(until_ms, settled(clock.milliseconds(), series.timeframe_ms))
+            _heal_one(Patient(lake, series, source, second, since_ms, until_ms, clock, workers, part))
+        failed = failed + 1 if part.error else 0
+        if progress is not None:
+            progress(number + 1, len(chosen), symbol)
+    report.seconds = time.perf_counter() - begun
+    return report
+
+
+def _heal_one(p: Patient) -> None:
+    p.part.holes = length(p.missing(), p.step)
+    try:
+        for step in STEPS:
+            if not p.missing():
+                break
+            step(p)
+    except TwinStarError as error:
+        p.part.error = str(error)
+    p.part.left = p.missing()
