@@ -133,11 +133,15 @@ class Events:
             forming = self.market.forming(instrument.symbol, now_ms, interval_ms)
         except DataError:  # a timeframe that cannot be joined from what the venue was given
             return
-        for row in rows:
-            closed_ms = int(row[0]) + interval_ms
+        for row in rows.tolist():
+            closed_ms = row[0] + interval_ms
             yield closed_ms, _CLOSED, wire.kline_event(instrument, row, interval, interval_ms, closed_ms)
         if forming is not None:
-            yield now_ms, _FORMING, wire.kline_event(instrument, forming, interval, interval_ms, now_ms)
+            yield (
+                now_ms,
+                _FORMING,
+                wire.kline_event(instrument, forming.tolist(), interval, interval_ms, now_ms),
+            )
 
     def _depth(self, family: str, instrument: Instrument, since_ms: int, now_ms: int) -> Iterator[Event]:
         symbol = instrument.symbol

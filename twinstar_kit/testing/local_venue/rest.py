@@ -201,7 +201,7 @@ class Rest:
                         call.now_ms, type(fault).__name__, endpoint=call.endpoint, symbol=call.symbol
                     )
                     rows = changed
-        return [wire.kline(instrument, row, call.interval_ms) for row in rows]
+        return [wire.kline(instrument, row, call.interval_ms) for row in rows.tolist()]
 
     def _trades(self, family: str, call: Call) -> Any:
         instrument = self._instrument(family, call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twinstar_kit.feeds.base import Rows
@@ -42,13 +43,13 @@ def notional(instrument: Instrument, price_units: int, amount_units: int) -> str
     return text(product // 10 ** max(0, scale - DECIMALS), min(scale, DECIMALS))
 
 
-def kline(instrument: Instrument, row: Rows, interval_ms: int) -> list[Any]:
+def kline(instrument: Instrument, row: Sequence[int], interval_ms: int) -> list[Any]:
     """One row of `klines`.
 
     The quote volume (volume times close), the number of trades (0) and the takers' shares ("0") are made up: bars
     do not tell them.
     """
-    ts, opened, high, low, close, volume = (int(value) for value in row)
+    ts, opened, high, low, close, volume = row
     scale = instrument.price_scale
     return [
         ts, text(opened, scale), text(high, scale), text(low, scale), text(close, scale),
