@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+NUMBERS = (*COLUMNS[1:], "price", "amount")
 LABEL = b"twinstar"  # key of the file's metadata that keeps where bars came from
 
 
-def read_table(file: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """The table with the six columns of bars in a Parquet, CSV or Feather file, and the label that `save_bars` left."""
+Choose = Callable[[list[str]], tuple[str, ...]]
+
+
+def read_table(file: Path, choose: Choose = lambda names: COLUMNS) -> tuple[pa.Table, dict[str, Any]]:
+    """The six columns of bars in a Parquet, CSV or Feather file, and the label that `save_bars` left.
+
+    `choose` says, for the names that a file has, which columns it must hold instead.
+    """
     import pyarrow as pa
 
     try:
@@ -37,7 +44,7 @@ def read_table(file: Path) -> tuple[pa.Table, dict[str, Any]]:
         raise DataError(f"{file}: a file of bars ends in .parquet, .csv or .feather")
     kind, read = READERS[file.suffix.lower()]
     try:
-        return read(file)
+        return read(file, choose)
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(
             f"{file}: this is not a readable {kind} file ({str(error).splitlines()[0]})"
@@ -55,51 +62,52 @@ def _near(file: Path) -> str:
     return f"; did you mean {file.with_name(near[0])}?" if near else ""
 
 
-def _read_parquet(file: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _read_parquet(file: Path, choose: Choose) -> tuple[pa.Table, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as source:
-        check_names(file, source.schema_arrow.names)
+        columns = _checked_names(file, source.schema_arrow.names, choose)
         label = (source.schema_arrow.metadata or {}).get(LABEL)
-        return source.read(columns=list(COLUMNS)), json.loads(label) if label else {}
+        return source.read(columns=columns), json.loads(label) if label else {}
 
 
-def _read_feather(file: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _read_feather(file: Path, choose: Choose) -> tuple[pa.Table, dict[str, Any]]:
     from pyarrow import feather
 
     table = feather.read_table(file, memory_map=False)
-    check_names(file, table.column_names)
+    columns = _checked_names(file, table.column_names, choose)
     label = (table.schema.metadata or {}).get(LABEL)
-    return table.select(list(COLUMNS)), json.loads(label) if label else {}
+    return table.select(columns), json.loads(label) if label else {}
 
 
-def _read_csv(file: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _read_csv(file: Path, choose: Choose) -> tuple[pa.Table, dict[str, Any]]:
     import pyarrow as pa
     from pyarrow import csv
 
     with csv.open_csv(file) as source:
         names = source.schema.names
-    check_names(file, names)
+    columns = _checked_names(file, names, choose)
 
     def read(types: dict[str, pa.DataType]) -> pa.Table:
-        options = csv.ConvertOptions(
-            column_types=types, include_columns=list(COLUMNS), strings_can_be_null=True
-        )
+        options = csv.ConvertOptions(column_types=types, include_columns=columns, strings_can_be_null=True)
         return csv.read_csv(file, convert_options=options)
 
     try:
-        return read({name: pa.float64() for name in COLUMNS[1:]}), {}
+        return read({name: pa.float64() for name in columns if name in NUMBERS}), {}
     except pa.ArrowInvalid:  # text among the numbers: read it as text, so that the row can be named
-        return read({name: pa.string() for name in COLUMNS[1:]}), {}
+        return read({name: pa.string() for name in columns if name in NUMBERS}), {}
 
 
-def check_names(file: Path, names: list[str]) -> None:
-    missing = [name for name in COLUMNS if name not in names]
+def _checked_names(file: Path, names: list[str], choose: Choose) -> list[str]:
+    """The columns that must be there; DataError when one is not."""
+    columns = choose(names)
+    missing = [name for name in columns if name not in names]
     if missing:
         raise DataError(
             f"{file}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has"
-            f" {', '.join(names[:12])}; rename them to {' '.join(COLUMNS)}"
+            f" {', '.join(names[:12])}; rename them to {' '.join(columns)}"
         )
+    return list(columns)
 
 
 def _refuse_first(bad: npt.NDArray[np.bool_], rule: Callable[[int], str], first: int) -> None:
@@ -206,7 +214,7 @@ def _check_unit(stamp: int) -> None:
             raise DataError(f"timestamp {stamp} looks like {unit}; timestamps are milliseconds UTC: {cure}")
 
 
-READERS: dict[str, tuple[str, Callable[[Path], tuple[pa.Table, dict[str, Any]]]]] = {
+READERS: dict[str, tuple[str, Callable[[Path, Choose], tuple[pa.Table, dict[str, Any]]]]] = {
     ".parquet": ("Parquet", _read_parquet),
     ".pq": ("Parquet", _read_parquet),
     ".csv": ("CSV", _read_csv),

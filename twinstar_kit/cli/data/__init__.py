@@ -4,5 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# "backfill": fetch.backfill, and so on; the functions load what they need when they run
-COMMANDS: dict[str, Callable[..., None]] = {}
+from twinstar_kit.cli.data import transfer
+
+# the functions load what they need when they run
+COMMANDS: dict[str, Callable[..., None]] = {
+    "import": transfer.import_,
+    "export": transfer.export,
+}
