@@ -193,18 +193,20 @@ class BasicScan:
         return [int(stamp) for stamp in self._first[line, : min(int(self._state[counter]), passes.KEPT)]]
 
 
-def scan_unsorted(columns: Columns, step_ms: int) -> tuple[BasicScan, list[Check]]:
+def scan_unsorted(
+    columns: Columns, step_ms: int, begin_ms: int | None = None
+) -> tuple[BasicScan, list[Check]]:
     """The basic checks of rows in any order, as a file may hold them.
 
     Order is judged as the rows stand; gaps, duplicates and the rest as they are once sorted. Returns the scan of the
     sorted rows and the checks.
     """
-    scan = BasicScan(step_ms)
+    scan = BasicScan(step_ms, begin_ms)
     scan.feed(columns)
     if not scan.disordered:
         return scan, scan.checks()
     order = next(check for check in scan.checks() if check.name == "order")
-    scan = BasicScan(step_ms)
+    scan = BasicScan(step_ms, begin_ms)
     scan.feed(columns.take(np.argsort(columns.timestamp, kind="stable")))
     return scan, [order if check.name == "order" else check for check in scan.checks()]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from twinstar_kit.feeds.clock import Clock, SystemClock
+from twinstar_kit.feeds.clock import Clock, SystemClock, to_milliseconds
 from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.lake import holes, keeping, log, reading, writing
@@ -27,6 +27,10 @@ from twinstar_kit.settings import load_settings
 
 if TYPE_CHECKING:
     import duckdb
+
+    from twinstar_kit.lake.certificate import Certificate, Fault
+    from twinstar_kit.lake.verdicts import Verification
+    from twinstar_kit.lake.verify import Advance
 
 Times = int | str | None
 
@@ -267,6 +271,42 @@ class Lake:
         owner = None if series is None else self._known(series).id
         with self._place.catalog.writing() as db:
             log.record(db, self._place.clock.milliseconds(), kind, owner, first_ms, until_ms, body)
+
+    # --- integrity
+
+    def verify(
+        self, series: Series | Iterable[Series] | None = None, since: Times = None, until: Times = None, *,
+        against: str | None = None, quick: bool = False, advance: Advance | None = None,
+    ) -> Verification:  # fmt: skip
+        """Put series (default: all) through every check that can be made; see `lake.verify`. Nothing is written."""
+        from twinstar_kit.lake.verify import verify
+
+        since_ms, until_ms = (None if when is None else to_milliseconds(when) for when in (since, until))
+        return verify(self, series, since_ms, until_ms, against=against, quick=quick, advance=advance)
+
+    def certify(self, verification: Verification | None = None) -> list[Certificate]:
+        """Store a certificate of each whole month that was verified (default: verify everything now)."""
+        from twinstar_kit.lake.certificate import certify
+
+        return certify(self, verification or self.verify())
+
+    def put_certificates(self, series: Series, bodies: list[dict[str, Any]]) -> list[Certificate]:
+        """Chain what was found of months to a series' certificates; see `lake.certificate`."""
+        from twinstar_kit.lake.certificate import store
+
+        return store(self._place, self._known(series), bodies)
+
+    def certificates(self, series: Series) -> list[Certificate]:
+        """Every certificate of a series, the oldest first."""
+        from twinstar_kit.lake.certificate import stored
+
+        return stored(self._place, self._known(series))
+
+    def check_certificates(self, series: Series) -> list[Fault]:
+        """What does not hold of a series' certificates: an altered body, a broken chain, a changed file."""
+        from twinstar_kit.lake.certificate import check
+
+        return check(self._place, self._known(series))
 
     def close(self) -> None:
         """Let go of the catalog and of every file; a second call does nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from twinstar_kit.feeds.resample import ceil_time
 from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.lake.certificate import rows_name
 from twinstar_kit.lake.checks import (
     BasicScan,
     Check,
@@ -93,7 +93,7 @@ class Exam:
     """A series that is checked row by row, without a grid: trades, funding rates, book changes."""
 
     def __init__(self, lake: Lake, info: SeriesInfo, since_ms: int | None, until_ms: int | None) -> None:
-        self.lake, self.info = lake, info
+        self.lake, self.info, self.quick = lake, info, False
         first, last = (info.first_ms, info.last_ms) if info.last_ms is not None else (0, -1)
         assert first is not None
         assert last is not None
@@ -176,10 +176,9 @@ class Exam:
 
     def _content(self, piece: Piece) -> tuple[str, ...]:
         file, in_tail = self.reading.parts.get(piece.month, (None, False))
-        names = [file] if file else []
         if in_tail:
-            names.append("rows:" + _digest(piece.chunks))
-        return tuple(names)
+            return () if self.quick else (rows_name(piece.chunks),)
+        return (file,) if file else ()
 
 
 class BarsExam(Exam):
@@ -196,6 +195,7 @@ class BarsExam(Exam):
         super().__init__(lake, info, since_ms, until_ms)
         self.step = info.series.timeframe_ms
         self.witnesses = witnesses
+        self.quick = witnesses is None
         if info.last_ms is not None:
             self.end_ms = info.last_ms + self.step
         if until_ms is None:
@@ -243,19 +243,18 @@ class BarsExam(Exam):
             checks += self._thorough(piece)
         return MonthVerdict(
             piece.month, since, until, scan.rows, tuple(checks), tuple(scan.gaps), tuple(proven), scan.wrong,
-            _origins(piece.chunks) if self.witnesses else {}, self._content(piece),
-            self.witnesses is not None and self._whole(since, until),
+            {} if self.quick else _origins(piece.chunks), self._content(piece),
+            not self.quick and self._whole(since, until),
         )  # fmt: skip
 
     def _thorough(self, piece: Piece) -> list[Check]:
         assert self.witnesses is not None
-        rows = np.concatenate([np.empty((0, 6), np.int64), *(chunk.rows for chunk in piece.chunks)])
-        columns = Columns.of(rows)
+        columns = _units(piece.chunks)
         unusual = Unusual(self.step, self.info.instrument.tick, self.ticks)
         unusual.feed(columns, last=True)
         self.ticks = unusual.ticks
-        marks = _marks(piece.chunks)
-        disputed = rows[marks == Provenance.DISPUTED, 0]
+        disputed = columns.timestamp[_marks(piece.chunks) == Provenance.DISPUTED]
+        rows = np.column_stack(columns) if self.witnesses.any else np.empty((0, 6), np.int64)
         return [
             *unusual.checks(), check_spikes(columns), check_opening(columns, self.step),
             found("disputed", Status.DISPUTED, len(disputed), disputed, "rows that two sources told differently"),
@@ -267,24 +266,30 @@ def _columns(chunk: Chunk) -> Columns:
     return Columns(*(chunk.columns[name] for name in Columns._fields))
 
 
+def _units(chunks: list[Chunk]) -> Columns:
+    """The columns of a month in the instrument's units."""
+    parts = [[chunk.units(name) for name in Columns._fields] for chunk in chunks]
+    if len(parts) == 1:
+        return Columns(*parts[0]).wide()
+    empty = np.empty(0, np.int64)
+    return (
+        Columns(*(np.concatenate([empty, *column]) for column in zip(*parts, strict=True)))
+        if parts
+        else Columns(*[empty] * 6)
+    )
+
+
 def _files(piece: Piece) -> Check:
     broken = piece.broken
     return found("files", Status.VIOLATED, int(broken is not None), (), str(broken) if broken else "")
 
 
 def _marks(chunks: list[Chunk]) -> Marks:
+    if len(chunks) == 1:
+        return chunks[0].provenance
     return np.concatenate([np.empty(0, np.int8), *(chunk.provenance for chunk in chunks)])
 
 
 def _origins(chunks: list[Chunk]) -> dict[str, int]:
     counts = np.bincount(_marks(chunks), minlength=len(Provenance))
     return {mark.name.lower(): int(counts[mark]) for mark in Provenance if counts[mark]}
-
-
-def _digest(chunks: list[Chunk]) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        if "provenance" in chunk.columns:
-            digest.update(np.ascontiguousarray(chunk.rows, "<i8").data)
-            digest.update(chunk.provenance.tobytes())
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from twinstar_kit.feeds.resample import ceil_time, floor_time
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.lake.checks import DAY_MS, Check, Status, found, not_run
+from twinstar_kit.lake.errors import CorruptFile
 from twinstar_kit.lake.series import Kind, Series, month_of
 from twinstar_kit.lake.truth import (
     FIELDS,
@@ -69,16 +71,20 @@ class Witnesses:
                 counts.update((entry["kind"], month_of(row[0])) for row in entry["new"])
         return cls(lake, info, longer, trades, second, why, counts)
 
+    @property
+    def any(self) -> bool:
+        """Whether one of them needs to see the rows."""
+        return bool(self.longer or self.trades or self.second)
+
     def checks(self, month: str, rows: Rows) -> list[Check]:
-        """What they say about the rows of one month."""
+        """What they say about the rows of one month; rows may be empty when there is not `any`."""
         first_ms = int(rows[0, 0]) if len(rows) else 0
         until_ms = int(rows[-1, 0]) + self.info.series.timeframe_ms if len(rows) else 0
-        other = self._rows(self.second, first_ms, until_ms) if self.second else None
         return [
-            self._longer_bars(rows, first_ms, until_ms),
-            self._trades(rows, first_ms, until_ms),
-            self._second_venue(rows, other),
-            self._time_zone(rows, other, first_ms, until_ms),
+            _heard("longer_bars", self._longer_bars, rows, first_ms, until_ms),
+            _heard("trades", self._trades, rows, first_ms, until_ms),
+            _heard("second_venue", self._second_venue, rows, first_ms, until_ms),
+            _heard("time_zone", self._time_zone, rows, first_ms, until_ms),
             found("revised", Status.NOTICED, self.log["revision", month], (),
                   "rows that a source later told otherwise; the log holds both"),
             found("set_aside", Status.NOTICED, self.log["off_grid", month], (),
@@ -130,23 +136,31 @@ class Witnesses:
                 results.append(Comparison(0, len(part), (), dict.fromkeys(FIELDS, 0)))
         return _together(results).to_check("trades", "bars made of trades")
 
-    def _second_venue(self, rows: Rows, other: Rows | None) -> Check:
-        if self.second is None or other is None:
+    def _second_venue(self, rows: Rows, first_ms: int, until_ms: int) -> Check:
+        if self.second is None:
             return not_run("second_venue", self.no_second)
+        other = self._rows(self.second, first_ms, until_ms)
         units = [10.0**-info.instrument.price_scale for info in (self.info, self.second)]
         return against_venue(rows, other, *units).to_check(self.second.series.exchange)
 
-    def _time_zone(self, rows: Rows, other: Rows | None, first_ms: int, until_ms: int) -> Check:
-        step = self.info.series.timeframe_ms
-        if self.longer:
-            info = min(self.longer, key=lambda one: one.series.timeframe_ms)
-            other = self._rows(info, first_ms, until_ms)
-        elif self.second is not None:
-            info = self.second
-        else:
+    def _time_zone(self, rows: Rows, first_ms: int, until_ms: int) -> Check:
+        shortest = min(self.longer, key=lambda one: one.series.timeframe_ms, default=None)
+        info = shortest or self.second
+        if info is None:
             return not_run("time_zone", f"nothing to compare with: no longer bars, and {self.no_second}")
-        assert other is not None
-        return best_lag(rows, step, other, info.series.timeframe_ms).to_check(str(info.series))
+        other = self._rows(info, first_ms, until_ms)
+        lag = best_lag(rows, self.info.series.timeframe_ms, other, info.series.timeframe_ms)
+        return lag.to_check(str(info.series))
+
+
+def _heard(
+    name: str, ask: Callable[[Rows, int, int], Check], rows: Rows, first_ms: int, until_ms: int
+) -> Check:
+    """What a witness says; one whose own file is corrupt cannot be heard."""
+    try:
+        return ask(rows, first_ms, until_ms)
+    except CorruptFile as error:
+        return not_run(name, str(error))
 
 
 def _second(mine: Series, there: list[SeriesInfo], against: str | None) -> tuple[SeriesInfo | None, str]:
