@@ -40,7 +40,7 @@ CREATE TABLE versions(      -- every change of the file list, numbered
 CREATE TABLE files(         -- a file belongs to every version from `added` to before `removed`
     n INTEGER PRIMARY KEY, hash TEXT NOT NULL, series INTEGER NOT NULL REFERENCES series, part TEXT NOT NULL,
     path TEXT NOT NULL, rows INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, crc INTEGER NOT NULL, added INTEGER NOT NULL, removed INTEGER, quarantined INTEGER NOT NULL DEFAULT 0
+    bytes INTEGER NOT NULL, layout TEXT NOT NULL, added INTEGER NOT NULL, removed INTEGER, quarantined INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX current_files ON files(series, part) WHERE removed IS NULL;
 CREATE INDEX files_of_series ON files(series, first_ms);
@@ -85,7 +85,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file of the list: `id` is the SHA-256 of its bytes, `crc` their CRC-32."""
+    """A file of the list: `id` is the SHA-256 of its bytes, `layout` says where its pages lie (see `pages`)."""
 
     id: str
     part: str
@@ -94,11 +94,11 @@ class FileRef:
     first_ms: int
     last_ms: int
     bytes: int
-    crc: int
+    layout: str
     quarantined: bool = False
 
 
-FILE_FIELDS = "hash, part, path, rows, first_ms, last_ms, bytes, crc, quarantined"
+FILE_FIELDS = "hash, part, path, rows, first_ms, last_ms, bytes, layout, quarantined"
 
 
 class Catalog:
@@ -262,8 +262,8 @@ def list_files(
 
 
 def _file(row: tuple[Any, ...]) -> FileRef:
-    name, part, path, rows, first_ms, last_ms, size, crc, quarantined = row
-    return FileRef(name, part, path, rows, first_ms, last_ms, size, crc, bool(quarantined))
+    name, part, path, rows, first_ms, last_ms, size, layout, quarantined = row
+    return FileRef(name, part, path, rows, first_ms, last_ms, size, layout, bool(quarantined))
 
 
 def swap_file(db: Db, series: int, new: FileRef, version: int) -> None:
@@ -281,11 +281,11 @@ def swap_file(db: Db, series: int, new: FileRef, version: int) -> None:
         new.first_ms,
         new.last_ms,
         new.bytes,
-        new.crc,
+        new.layout,
         version,
     )
     db.execute(
-        "INSERT INTO files(series, hash, part, path, rows, first_ms, last_ms, bytes, crc, added)"
+        "INSERT INTO files(series, hash, part, path, rows, first_ms, last_ms, bytes, layout, added)"
         " VALUES (?,?,?,?,?,?,?,?,?,?)", values,
     )  # fmt: skip
 

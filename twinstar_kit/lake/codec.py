@@ -2,8 +2,9 @@
 
 A file says in its metadata what series and month it holds and how its numbers count: `price_scale` and
 `amount_scale` are decimals of a unit, and a stored price is `price_factor` units (the greatest common divisor of the
-file's prices, usually the tick), a stored amount `amount_factor` units. Columns are required, not nullable, and have
-no statistics or dictionary, except the provenance, whose runs cost nearly nothing.
+file's prices, usually the tick), a stored amount `amount_factor` units. Columns are required, not nullable, without
+statistics or dictionary; each is one page of a row group. Any Parquet reader reads them; ours does it several times as
+fast, and checks every byte.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.lake.pages import Layout, find_layout
 from twinstar_kit.lake.rows import AMOUNTS, COLUMNS, PRICES, Marks, Rows
 from twinstar_kit.lake.series import Kind, Series
+from twinstar_kit.lake.unpack import spread, unpack
 
 LABEL = "twinstar"
 FORMAT = 1
@@ -46,55 +49,53 @@ class Decoded:
         return self.price_factor if name in PRICES else self.amount_factor if name in AMOUNTS else 1
 
 
-def encode(series: Series, part: str, instrument: Instrument, rows: Rows, marks: Marks) -> bytes:
-    """The Parquet file of `rows`; the same bytes for the same rows."""
+def encode(
+    series: Series, part: str, instrument: Instrument, rows: Rows, marks: Marks
+) -> tuple[bytes, Layout]:
+    """The Parquet file of `rows`, the same bytes for the same rows, and where its pages lie."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     names = COLUMNS[series.kind]
-    factors = {
-        "price_factor": _common(rows, [k for k, name in enumerate(names) if name in PRICES]),
-        "amount_factor": _common(rows, [k for k, name in enumerate(names) if name in AMOUNTS]),
-    }
+    prices = _common(rows, [k for k, name in enumerate(names) if name in PRICES])
+    amounts = _common(rows, [k for k, name in enumerate(names) if name in AMOUNTS])
     label = {
         "format": FORMAT, "series": str(series), "part": part, "price_scale": instrument.price_scale,
-        "amount_scale": instrument.amount_scale, **factors,
+        "amount_scale": instrument.amount_scale, "price_factor": prices, "amount_factor": amounts,
     }  # fmt: skip
     columns: dict[str, npt.NDArray[Any]] = {}
     for at, name in enumerate(names):
-        factor = (
-            factors["price_factor"] if name in PRICES else factors["amount_factor"] if name in AMOUNTS else 1
-        )
+        factor = prices if name in PRICES else amounts if name in AMOUNTS else 1
         columns[name] = _narrow(name, rows[:, at] if factor == 1 else rows[:, at] // factor)
-    columns["provenance"] = marks
-    schema = pa.schema([
+    columns["provenance"] = marks.astype(np.int32)
+    fields = [
         pa.field(name, pa.from_numpy_dtype(column.dtype), nullable=False) for name, column in columns.items()
-    ])  # fmt: skip
+    ]
+    schema = pa.schema(fields)
     out = io.BytesIO()
     with pq.ParquetWriter(
-        out, schema, compression="none", use_dictionary=["provenance"], write_statistics=False, store_schema=False,
-        column_encoding=dict.fromkeys(names, "DELTA_BINARY_PACKED"), write_page_checksum=True,
+        out, schema, compression="none", use_dictionary=False, write_statistics=False, store_schema=False,
+        column_encoding=dict.fromkeys(columns, "DELTA_BINARY_PACKED"), write_page_checksum=True,
+        max_rows_per_page=GROUP_ROWS, data_page_size=1 << 30, write_batch_size=GROUP_ROWS,
     ) as writer:  # fmt: skip
         writer.add_key_value_metadata({LABEL: json.dumps(label, sort_keys=True)})
         writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP_ROWS)
-    return out.getvalue()
+    data = out.getvalue()
+    return data, find_layout(data, prices, amounts)
 
 
-def decode(kind: Kind, data: bytes, columns: Sequence[str] | None = None) -> Iterator[Decoded]:
-    """The columns that were asked for (default: all, with `provenance`) row group by row group, every page checked.
-
-    Raises whatever pyarrow raises for bytes that are no such file; `reading` turns that into one clear error.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = list(columns) if columns is not None else [*COLUMNS[kind], "provenance"]
-    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)), page_checksum_verification=True)
-    label = json.loads(file.metadata.metadata[LABEL.encode()])
-    for group in range(file.metadata.num_row_groups):
-        table = file.read_row_group(group, names, use_threads=False)
-        arrays = {name: table.column(name).to_numpy() for name in names}
-        yield Decoded(arrays, label["price_factor"], label["amount_factor"])
+def decode(data: bytes, layout: Layout, names: Sequence[str]) -> Iterator[Decoded]:
+    """The named columns, row group by row group, of bytes that `pages.damage` found nothing wrong with."""
+    whole = np.frombuffer(data, np.uint8)
+    for group in layout.groups:
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for name in names:
+            column = np.empty(group.rows, np.int32 if name in group.narrow else np.int64)
+            page = group.pages[name]
+            if unpack(whole, page.start, column) != page.start + page.length:
+                raise ValueError(f"the page of {name} does not hold {group.rows} values")
+            columns[name] = column.astype(np.int8) if name == "provenance" else column
+        yield Decoded(columns, layout.price_factor, layout.amount_factor)
 
 
 def assemble(kind: Kind, decoded: Decoded) -> Rows:
@@ -102,17 +103,17 @@ def assemble(kind: Kind, decoded: Decoded) -> Rows:
     names = COLUMNS[kind]
     rows = np.empty((len(decoded.columns["timestamp"]), len(names)), np.int64)
     for at, name in enumerate(names):
-        np.multiply(decoded.columns[name], decoded.factor(name), out=rows[:, at], dtype=np.int64)
+        spread(decoded.columns[name], decoded.factor(name), rows, at)
     return rows
 
 
-def pack(rows: Rows) -> bytes:
+def to_blob(rows: Rows) -> bytes:
     """Rows as they stand in the catalog's tail."""
     return np.ascontiguousarray(rows, "<i8").tobytes()
 
 
-def unpack(kind: Kind, blob: bytes) -> Rows:
-    """The rows that `pack` wrote."""
+def from_blob(kind: Kind, blob: bytes) -> Rows:
+    """The rows that `to_blob` wrote."""
     return np.frombuffer(blob, "<i8").astype(np.int64, copy=False).reshape(-1, len(COLUMNS[kind]))
 
 
@@ -123,8 +124,8 @@ def _common(rows: Rows, at: list[int]) -> int:
 
 
 def _narrow(name: str, column: Rows) -> npt.NDArray[Any]:
-    """32 bits where they suffice, which decode faster; times keep 64."""
-    limits = np.iinfo(np.int32)
-    if name == "timestamp" or (len(column) and (column.min() < limits.min or column.max() > limits.max)):
+    """32 bits where they suffice with room for any difference, which decode faster; times keep 64."""
+    limit = 1 << 30
+    if name == "timestamp" or (len(column) and (column.min() < -limit or column.max() >= limit)):
         return np.ascontiguousarray(column)
     return column.astype(np.int32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from twinstar_kit.kernel.records import canonical_json
 from twinstar_kit.lake.catalog import Db
-from twinstar_kit.lake.codec import pack, unpack
+from twinstar_kit.lake.codec import from_blob, to_blob
 from twinstar_kit.lake.errors import LakeDamaged
 from twinstar_kit.lake.rows import COLUMNS, Rows
 from twinstar_kit.lake.series import Kind, Series
@@ -29,7 +29,7 @@ def record(
     """Add an entry, in the transaction of what it tells about."""
     row = db.execute("SELECT id, chain FROM log ORDER BY id DESC LIMIT 1").fetchone() or (0, b"")
     entry = [row[0] + 1, ts_ms, series, kind, first_ms, until_ms, canonical_json(body).decode(),
-             zlib.compress(pack(old)), zlib.compress(pack(new))]  # fmt: skip
+             zlib.compress(to_blob(old)), zlib.compress(to_blob(new))]  # fmt: skip
     db.execute("INSERT INTO log VALUES (?,?,?,?,?,?,?,?,?,?)", (*entry, _link(row[1], entry)))
 
 
@@ -71,11 +71,11 @@ def _lists(series: Series | None, blob: bytes) -> list[list[int]]:
     if not data or series is None:
         return []
     assert series.kind in COLUMNS
-    lists: list[list[int]] = unpack(series.kind, data).tolist()
+    lists: list[list[int]] = from_blob(series.kind, data).tolist()
     return lists
 
 
 def holds(db: Db, kind: str, series: int, new: Rows) -> bool:
     """Whether an entry of this kind tells of these rows already."""
     query = "SELECT 1 FROM log WHERE series = ? AND kind = ? AND new = ?"
-    return db.execute(query, (series, kind, zlib.compress(pack(new)))).fetchone() is not None
+    return db.execute(query, (series, kind, zlib.compress(to_blob(new)))).fetchone() is not None

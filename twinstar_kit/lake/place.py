@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from twinstar_kit.lake.catalog import Catalog, FileRef, Known, version_now
 from twinstar_kit.lake.errors import CorruptFile, LakeError
 from twinstar_kit.lake.files import ENDING, Files
 from twinstar_kit.lake.leases import Lease, Leases
+from twinstar_kit.lake.pages import Layout, damage
 from twinstar_kit.lake.rows import Marks, Rows
 
 
@@ -31,27 +31,29 @@ class Place:
             version = version_now(db)
         return self.readers.hold(str(version))
 
-    def fetch(self, ref: FileRef) -> bytes:
-        """The bytes of a file, which are what was written; CorruptFile otherwise."""
+    def fetch(self, ref: FileRef) -> tuple[bytes, Layout]:
+        """The bytes of a file, every one of them what was written, and their layout; CorruptFile otherwise."""
         try:
             data = self.files.get(ref.path)
         except FileNotFoundError:
-            why = "was quarantined" if ref.quarantined else "is gone"
-            raise corrupt(self.files, ref, why) from None
+            gone = "was quarantined" if ref.quarantined else "is gone"
+            raise corrupt(self.files, ref, gone) from None
         except OSError as error:
             raise LakeError(f"cannot read {self.files.address(ref.path)}: {error}") from error
-        if len(data) != ref.bytes or zlib.crc32(data) != ref.crc:
-            raise corrupt(self.files, ref, "is not what was written")
-        return data
+        layout = Layout.loads(ref.layout)
+        why = f"has {len(data)} bytes, not {ref.bytes}" if len(data) != ref.bytes else damage(data, layout)
+        if why is not None:
+            raise corrupt(self.files, ref, f"is damaged: {why}")
+        return data, layout
 
     def store(self, known: Known, part: str, rows: Rows, marks: Marks) -> FileRef:
         """Write a file; it counts once a transaction puts it into the list."""
-        data = codec.encode(known.series, part, known.instrument, rows, marks)
+        data, layout = codec.encode(known.series, part, known.instrument, rows, marks)
         name = hashlib.sha256(data).hexdigest()
         path = f"{known.series.folder}/{part}-{name[:32]}{ENDING}"
         self.files.put(path, data)
         first, last = int(rows[0, 0]), int(rows[-1, 0])
-        return FileRef(name, part, path, len(rows), first, last, len(data), zlib.crc32(data))
+        return FileRef(name, part, path, len(rows), first, last, len(data), layout.dumps())
 
     def discard(self, refs: Iterable[FileRef]) -> None:
         """Remove files that were written and did not come into the list."""

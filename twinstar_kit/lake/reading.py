@@ -21,7 +21,7 @@ from twinstar_kit.lake.catalog import FileRef, Known, list_files
 from twinstar_kit.lake.codec import Decoded
 from twinstar_kit.lake.joining import join
 from twinstar_kit.lake.leases import Lease
-from twinstar_kit.lake.place import Place, corrupt
+from twinstar_kit.lake.place import Place
 from twinstar_kit.lake.rows import AMOUNTS, COLUMNS, PRICES, RATE_SCALE, Marks, Rows, latest
 from twinstar_kit.lake.series import LAST_MS, Kind, Series
 
@@ -155,11 +155,8 @@ def decoded_groups(
     place: Place, kind: Kind, ref: FileRef, names: Sequence[str] | None = None
 ) -> Iterator[Decoded]:
     """The columns of a file, one row group at a time; CorruptFile when it is not what was written."""
-    data = place.fetch(ref)
-    try:
-        yield from codec.decode(kind, data, names)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise corrupt(place.files, ref, f"cannot be decoded ({str(error).splitlines()[0]})") from error
+    data, layout = place.fetch(ref)
+    return codec.decode(data, layout, wanted(kind, names))
 
 
 def file_rows(place: Place, kind: Kind, ref: FileRef | None) -> tuple[Rows, Marks]:
@@ -179,7 +176,7 @@ def laid_over(
     rows, marks = file_rows(place, kind, ref)
     if not tail:
         return rows, marks
-    late = codec.unpack(kind, b"".join(batch for batch, _ in tail))
+    late = codec.from_blob(kind, b"".join(batch for batch, _ in tail))
     late_marks = np.frombuffer(b"".join(marks for _, marks in tail), np.int8)
     return latest(kind, np.concatenate([rows, late]), np.concatenate([marks, late_marks]))
 

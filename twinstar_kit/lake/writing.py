@@ -104,7 +104,7 @@ def _append_part(
             int(rows[0, 0]),
             int(rows[-1, 0]),
             written.added,
-            codec.pack(rows),
+            codec.to_blob(rows),
             marks.tobytes(),
         )
         db.execute(
