@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from lake.bars import MINUTE, Rows
 
 from twinstar_kit.feeds.resample import aggregate
+from twinstar_kit.feeds.source import GaveUp, SourceError
 from twinstar_kit.kernel.bars import parse_timeframe
-from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
 
 
-class Refused(TwinStarError):
+class Refused(GaveUp):
     """What a source raises when a venue does not answer."""
 
 
@@ -34,13 +33,12 @@ class MemorySource:
     fails: int | None = None
     daily: bool = True
     instruments_: Mapping[str, Instrument] | None = None
-    trades_: Mapping[str, Rows] = field(default_factory=dict)
-    asked: list[tuple[str, str, int, int]] = field(default_factory=list)
+    trades_: Mapping[str, Rows] | None = field(default_factory=dict)
+    asked: list[tuple[str | int, ...]] = field(default_factory=list)
     waited_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self.under_way = self.most_under_way = 0
 
     @property
     def requests(self) -> int:
@@ -53,40 +51,34 @@ class MemorySource:
 
     def limit(self, timeframe: str) -> int:
         if timeframe == "1d" and not self.daily:
-            raise UsageError(f"{self.name} has no bars of {timeframe}")
+            raise SourceError(f"{self.name} has no bars of {timeframe}")
         return self.most
 
     def bars(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> Rows:
-        with self._request(("bars", symbol, since_ms, limit)):
-            assert limit <= self.most
-            step = parse_timeframe(timeframe)
-            rows = self.data[symbol]
-            if step != MINUTE:
-                rows = aggregate(rows, step)
-            first = int(np.searchsorted(rows[:, 0], since_ms))
-            end = first + limit
-            if not self.jumps:
-                end = int(np.searchsorted(rows[:, 0], since_ms + limit * step))
-            return rows[first:end][: self.cap]
+        self._asked("bars", symbol, since_ms, limit)
+        assert limit <= self.most
+        step = parse_timeframe(timeframe)
+        rows = self.data[symbol]
+        if step != MINUTE:
+            rows = aggregate(rows, step)
+        first = int(np.searchsorted(rows[:, 0], since_ms))
+        end = first + limit
+        if not self.jumps:
+            end = int(np.searchsorted(rows[:, 0], since_ms + limit * step))
+        return rows[first:end][: self.cap]
 
     def trades(self, symbol: str, since_ms: int, until_ms: int) -> Rows:
-        with self._request(("trades", symbol, since_ms, until_ms)):
-            trades = self.trades_.get(symbol, np.empty((0, 5), np.int64))
-            return trades[(trades[:, 0] >= since_ms) & (trades[:, 0] < until_ms)]
+        if self.trades_ is None:
+            raise SourceError(f"{self.name} gives only its newest trades")
+        self._asked("trades", symbol, since_ms, until_ms)
+        trades = self.trades_.get(symbol, np.empty((0, 5), np.int64))
+        return trades[(trades[:, 0] >= since_ms) & (trades[:, 0] < until_ms)]
 
-    @contextmanager
-    def _request(self, what: tuple[str, str, int, int]) -> Iterator[None]:
+    def _asked(self, *what: str | int) -> None:
         with self._lock:
             if self.fails is not None and len(self.asked) >= self.fails:
                 raise Refused(f"{self.name} does not answer")
             self.asked.append(what)
-            self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.under_way -= 1
 
     def top_symbols(self, n: int, quote: str | None = None) -> list[str]:
         return [symbol for symbol in self.data if quote is None or symbol.endswith(f"/{quote}")][:n]

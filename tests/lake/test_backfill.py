@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,27 @@ def test_a_year_takes_as_many_requests_as_the_limit_demands(lake: Lake):
     run(lake, source, 525_600)
     assert source.requests == 526
     assert len(rows(lake)) == 525_600
-    assert source.most_under_way > 1
+
+
+class Meeting(MemorySource):
+    """Answers only when four requests are under way at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.meeting = threading.Barrier(4)
+
+    def bars(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> Rows:
+        self.meeting.wait(timeout=60)
+        return super().bars(symbol, timeframe, since_ms, limit)
+
+
+def test_several_requests_are_under_way_at_once(lake: Lake):
+    truth = walk(9_000)
+    source = Meeting({SYMBOL: truth})
+    lake.register(SERIES, source.instruments()[SYMBOL])
+    lake.write(SERIES, truth[:1_000])
+    run(lake, source, 9_000, workers=4)
+    assert np.array_equal(rows(lake), truth)
 
 
 def test_months_become_files_and_nothing_stays_in_the_tail(lake: Lake):

@@ -146,6 +146,26 @@ def test_trades_that_the_lake_holds_are_taken_before_any_are_asked_for(lake: Lak
     assert np.array_equal(rows(lake), TRUTH)
 
 
+def test_a_venue_without_old_trades_is_a_note_and_the_second_venue_still_asked(lake: Lake):
+    source, other = MemorySource({SYMBOL: keep(TRUTH, HOLE)}, trades_=None), second(TRUTH)
+    fill(lake, source)
+    report = cure(lake, source, second=other)
+    assert report.total("healed") == 60
+    assert report.parts[0].notes == ["memory gives only its newest trades"]
+    does_nothing(lake, source, other, second=other)
+
+
+def test_trades_that_came_into_the_lake_later_are_looked_at(lake: Lake):
+    source = MemorySource({SYMBOL: keep(TRUTH, HOLE)})
+    fill(lake, source)
+    assert not cure(lake, source).ok
+    seen = Series("memory", SYMBOL, kind=Kind.TRADES)
+    lake.register(seen, source.instruments()[SYMBOL])
+    lake.write(seen, trades_of(TRUTH), Provenance.BACKFILLED)
+    assert cure(lake, source).ok
+    assert np.array_equal(rows(lake), TRUTH)
+
+
 # --- a second venue ---
 
 
@@ -254,7 +274,7 @@ def test_a_single_witness_is_not_enough(lake: Lake, symbols: int):
 
 
 def test_a_symbol_that_is_often_silent_is_no_witness(lake: Lake):
-    rare = keep(walk(BARS, seed=5), *((k, k + 1) for k in range(5, BARS, 20)), HOLE)
+    rare = keep(walk(BARS, seed=5), *((k, k + 1) for k in range(5, BARS, 50)), HOLE)
     source = venue(HOLE, symbols=2, RARE_USDT=rare)
     fill(lake, source)
     parts = {part.series.symbol: part for part in cure(lake, source).parts}

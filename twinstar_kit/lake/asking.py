@@ -17,9 +17,9 @@ from twinstar_kit.lake.planner import Interval, Request, holes
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.kernel.instruments import Instrument
     from twinstar_kit.lake.series import Series
-    from twinstar_kit.lake.source import Source
 
 Rows = npt.NDArray[np.int64]
 

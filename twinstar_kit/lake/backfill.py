@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twinstar_kit.feeds.clock import SystemClock
+from twinstar_kit.feeds.source import GaveUp
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.lake.asking import Answer, Asker
 from twinstar_kit.lake.listing import Listing
@@ -18,7 +19,7 @@ from twinstar_kit.lake.wanted import Time, enrol, stored, unasked, window
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
-    from twinstar_kit.lake.source import Source
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.store import Lake
 
 GIVE_UP_AFTER = 3  # series in a row that the venue does not answer for
@@ -99,7 +100,7 @@ def backfill(
     to the last complete bar. `recheck` asks for the last so many stored bars of each series again, and keeps what the
     venue has revised. `workers` requests are under way at once; the source keeps the venue's pace. What has been
     answered stays in the lake however this ends. A series that the venue fails is named in the report, and the others
-    go on; after three in a row the rest is given up.
+    go on; after three in a row that it did not answer the rest is left for later.
     """
     clock = clock or SystemClock()
     begun = time.perf_counter()
@@ -123,7 +124,8 @@ def backfill(
                     progress(done, whole, job.series.symbol)
             failed = 0
         except TwinStarError as error:
-            job.part.error, failed = str(error), failed + 1
+            job.part.error = str(error)
+            failed = failed + 1 if isinstance(error, GaveUp) else 0
         done = before + job.part.wanted
     report.seconds = time.perf_counter() - begun
     return report
@@ -158,6 +160,7 @@ class _Job:
             if listing is not None and listing.begins_here:
                 yield self._skip(listing.prove(self.lake, None))
             yield from self._fetch(asker, self.todo)
+            self.lake.compact(self.series)
             if listing is not None and listing.begins_here:
                 self.part.listed_ms = self.lake.info(self.series).first_ms
                 listing.prove(self.lake, self.part.listed_ms)
@@ -183,7 +186,6 @@ class _Job:
             keep(self.lake, self.series, answer, self.source.name, self.part)
             end = answer.again.since_ms if answer.again else answer.request.until_ms
             yield length(common(intervals, [(answer.request.since_ms, end)]), step)
-        self.lake.compact(self.series)
 
     def _file_months_before(self, ts_ms: int) -> None:
         month = month_of(ts_ms)

@@ -19,7 +19,7 @@ from twinstar_kit.lake.wanted import Time, window
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
-    from twinstar_kit.lake.source import Source
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.store import Lake
 
 STEPS = (ask_again, rebuild, borrow, prove)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twinstar_kit.feeds.resample import floor_time
-from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.feeds.source import SourceError
 from twinstar_kit.lake.planner import common, without
 from twinstar_kit.lake.provenance import Provenance
 
 if TYPE_CHECKING:
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.planner import Interval
     from twinstar_kit.lake.series import Series
-    from twinstar_kit.lake.source import Source
     from twinstar_kit.lake.store import Lake
 
 DAY_MS = 86_400_000
@@ -36,19 +36,19 @@ class Listing:
     @classmethod
     def find(cls, source: Source, series: Series, since_ms: int, until_ms: int) -> Listing | None:
         """Look through the daily bars around [since_ms, until_ms); None when the venue has no daily bars to tell."""
+        try:
+            limit = source.limit("1d")
+        except SourceError:
+            return None
         begun = at = floor_time(since_ms, DAY_MS) - BEFORE_MS
         requests = 0
-        try:
-            span = source.limit("1d") * DAY_MS
-            while at < until_ms:
-                rows = source.bars(series.symbol, "1d", at, span // DAY_MS)
-                requests += 1
-                rows = rows[(rows[:, 0] >= begun) & (rows[:, 0] < until_ms)]
-                if len(rows):
-                    return cls(series, since_ms, until_ms, int(rows[:, 0].min()), requests)
-                at += span
-        except UsageError:  # a venue without daily bars
-            return None
+        while at < until_ms:
+            rows = source.bars(series.symbol, "1d", at, limit)
+            requests += 1
+            rows = rows[(rows[:, 0] >= begun) & (rows[:, 0] < until_ms)]
+            if len(rows):
+                return cls(series, since_ms, until_ms, int(rows[:, 0].min()), requests)
+            at += limit * DAY_MS
         return cls(series, since_ms, until_ms, None, requests)
 
     @property

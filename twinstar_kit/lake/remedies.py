@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinstar_kit.kernel.errors import InstrumentError, UsageError
+from twinstar_kit.feeds.source import GaveUp, SourceError
+from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.lake.asking import Asker, Rows, listed, rescale
 from twinstar_kit.lake.planner import Interval, common, holes, length, plan, without
 from twinstar_kit.lake.provenance import Provenance
@@ -18,8 +19,8 @@ from twinstar_kit.lake.wanted import missing
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.kernel.instruments import Instrument
-    from twinstar_kit.lake.source import Source
     from twinstar_kit.lake.store import Lake
 
 TOGETHER = 30  # holes at most so many bars apart are treated in one go
@@ -128,67 +129,82 @@ def ask_again(p: Patient) -> None:
 
 
 def rebuild(p: Patient) -> None:
-    """Make bars from the venue's trades where these cover a hole without a break.
+    """Make bars from trades where these cover a hole without a break: those that the lake holds, then the venue's.
 
     A minute without a trade inside such a stretch is proven: nobody traded.
     """
+    if any(info.series == _trade_series(p) for info in p.lake.series()):
+        for group in grouped(p.missing(), p.step, PIECE):
+            held = _covering(p, group, _held_trades)
+            if not isinstance(held, str):
+                _make_bars(p, group, held)
     who = by_trades(p.source.name)
     for group in grouped(p.untold(who), p.step, PIECE):
-        found = _covering_trades(p, group)
-        if isinstance(found, str):
+        try:
+            told = _covering(p, group, _asked_trades)
+        except GaveUp:
+            raise
+        except SourceError as error:  # the venue cannot be asked for old trades
+            p.part.notes.append(str(error))
+            return
+        if isinstance(told, str):
             p.remember(who, group)
-            p.part.notes.append(f"{_span(group)}: {found}")
-            continue
-        bars = bars_from_trades(found, p.step)
-        rows = within(bars, group)
-        ids = [int(found[0, 4]), int(found[-1, 4])]
-        why = f"missing at {p.source.name}; its trades {ids[0]} to {ids[1]} cover it without a break"
-        p.part.from_trades += p.repair(rows, Provenance.FROM_TRADES, who, why)
-        proof = {"rule": "no trade", "first_id": ids[0], "last_id": ids[1], "trades": len(found)}
-        for first, until in group:
-            for quiet in holes(within(rows, [(first, until)])[:, 0], first, until, p.step):
-                p.lake.prove_absent(p.series, *quiet, Provenance.NO_TRADE, proof)
-                p.part.no_trade += length([quiet], p.step)
+            p.part.notes.append(f"{_span(group)}: {told}")
+        else:
+            _make_bars(p, group, told)
 
 
-def _covering_trades(p: Patient, group: Sequence[Interval]) -> Rows | str:
+def _make_bars(p: Patient, group: Sequence[Interval], trades: Rows) -> None:
+    """Bars from trades that cover the group, and a proof for each minute that has none."""
+    rows = within(bars_from_trades(trades, p.step), group)
+    first_id, last_id = int(trades[0, 4]), int(trades[-1, 4])
+    why = f"missing at {p.source.name}; its trades {first_id} to {last_id} cover it without a break"
+    p.part.from_trades += p.repair(rows, Provenance.FROM_TRADES, by_trades(p.source.name), why)
+    proof = {"rule": "no trade", "first_id": first_id, "last_id": last_id, "trades": len(trades)}
+    for first, until in group:
+        for quiet in holes(within(rows, [(first, until)])[:, 0], first, until, p.step):
+            p.lake.prove_absent(p.series, *quiet, Provenance.NO_TRADE, proof)
+            p.part.no_trade += length([quiet], p.step)
+
+
+def _covering(
+    p: Patient, group: Sequence[Interval], fetch: Callable[[Patient, int, int], Rows]
+) -> Rows | str:
     """Trades from one before the group to one after it with no id left out, or what stands against them."""
     first, until = group[0][0], group[-1][1]
-    trades = np.empty((0, 5), np.int64)
     for margin in MARGINS:
         since_ms, end_ms = first - margin * p.step, until + margin * p.step
-        trades = _trades(p, since_ms, end_ms)
+        trades = fetch(p, since_ms, end_ms)
         if len(trades) and trades[0, 0] < first and trades[-1, 0] >= until:
             break
     else:
         return f"{p.source.name} has no trades that reach over it"
     if (np.diff(trades[:, 4]) != 1).any():
         return f"the ids of {p.source.name}'s trades are not without a break"
-    bars = bars_from_trades(trades, p.step)
-    whole = bars[(bars[:, 0] >= since_ms) & (bars[:, 0] + p.step <= end_ms)]
     told = own_rows(p, since_ms, end_ms)
-    wrong = compare(told[told[:, 5] > 0], whole).mismatched
+    wrong = compare(told[told[:, 5] > 0], bars_from_trades(trades, p.step)).mismatched
     if wrong:
         return f"{p.source.name}'s trades tell the bar at {wrong[0]} beside it differently"
     return trades
 
 
-def _trades(p: Patient, since_ms: int, until_ms: int) -> Rows:
-    """Trades of the venue, in order of time and id: those the lake holds where they reach over it, else asked for."""
-    series = Series(p.series.exchange, p.series.symbol, kind=Kind.TRADES)
-    if any(info.series == series for info in p.lake.series()):
-        held = p.lake.read(
-            series.exchange, series.symbol, since=since_ms, until=until_ms, kind=Kind.TRADES
-        ).rows
-        if len(held) and (np.diff(held[:, 4]) == 1).all():
-            first, last = int(held[0, 0]), int(held[-1, 0])
-            if first < since_ms + p.step and last >= until_ms - p.step:
-                return held
-    theirs = listed(p.source, p.series.symbol)
+def _trade_series(p: Patient) -> Series:
+    return Series(p.series.exchange, p.series.symbol, kind=Kind.TRADES)
+
+
+def _held_trades(p: Patient, since_ms: int, until_ms: int) -> Rows:
+    one = _trade_series(p)
+    trades = p.lake.read(one.exchange, one.symbol, since=since_ms, until=until_ms, kind=Kind.TRADES).rows
+    units = p.lake.instrument(one)
+    return rescale(trades, units, p.instrument, prices=slice(1, 2), amounts=slice(2, 3))
+
+
+def _asked_trades(p: Patient, since_ms: int, until_ms: int) -> Rows:
     p.part.requests += 1
     trades = p.source.trades(p.series.symbol, since_ms, until_ms)
     trades = trades[(trades[:, 0] >= since_ms) & (trades[:, 0] < until_ms)]
     trades = trades[np.lexsort((trades[:, 4], trades[:, 0]))]
+    theirs = listed(p.source, p.series.symbol)
     return rescale(trades, theirs, p.instrument, prices=slice(1, 2), amounts=slice(2, 3))
 
 
@@ -203,7 +219,7 @@ def borrow(p: Patient) -> None:
         return
     try:
         asker = Asker(p.second, p.series, p.instrument, p.clock, exact=False)
-    except (UsageError, InstrumentError) as error:
+    except UsageError as error:
         p.part.notes.append(str(error))
         return
     around = NEIGHBOURS * p.step

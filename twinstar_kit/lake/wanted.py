@@ -13,8 +13,8 @@ from twinstar_kit.lake.planner import Interval, without
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
+    from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.series import Series
-    from twinstar_kit.lake.source import Source
     from twinstar_kit.lake.store import Lake
 
 Time = int | str | None
