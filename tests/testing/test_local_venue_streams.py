@@ -17,7 +17,15 @@ from twinstar_kit.testing.local_venue import LocalVenue, local_binance, stream_f
 from twinstar_kit.testing.local_venue.faults import ServerError
 
 BARS, TRADES = some_bars(), some_trades()
+MARKET = SimulatedMarket(5)
 SYMBOL = "BTC/USDT"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """The simulated market compiles when it is first asked; nobody should be waiting for an answer then."""
+    MARKET.tickers(START)
+    MARKET.book(SYMBOL, START, 100)
 
 
 def a_venue(**options: Any) -> LocalVenue:
@@ -139,8 +147,7 @@ def test_the_combined_address_wraps_messages_in_the_name_of_their_stream():
 
 
 def test_an_order_book_of_deltas_equals_the_feeds_own():
-    market = SimulatedMarket(5)
-    venue = LocalVenue(market, clock=ManualClock(START + HOUR))
+    venue = LocalVenue(MARKET, clock=ManualClock(START + HOUR))
 
     async def story(exchange: Any) -> None:
         await watched(venue, exchange.watch_order_book(SYMBOL), 100, "btcusdt@depth@100ms")
@@ -151,7 +158,7 @@ def test_an_order_book_of_deltas_equals_the_feeds_own():
         # the last watch may have returned before the last delta of its half second
         while book["timestamp"] < venue.milliseconds():
             book = await exchange.watch_order_book(SYMBOL)
-        bids, asks = market.book(SYMBOL, venue.milliseconds(), 100)
+        bids, asks = MARKET.book(SYMBOL, venue.milliseconds(), 100)
         scale = np.array([100.0, 1e8])
         assert np.array_equal(np.array(book["bids"]), bids / scale)
         assert np.array_equal(np.array(book["asks"]), asks / scale)
@@ -160,23 +167,22 @@ def test_an_order_book_of_deltas_equals_the_feeds_own():
 
 
 def test_tickers_and_best_prices_are_those_of_the_feed():
-    market = SimulatedMarket(5)
-    venue = LocalVenue(market, clock=ManualClock(START + HOUR))
+    venue = LocalVenue(MARKET, clock=ManualClock(START + HOUR))
 
     async def story(exchange: Any) -> None:
         mini = await watched(venue, exchange.watch_ticker(SYMBOL), 1_000, "btcusdt@miniTicker")
-        assert mini["last"] == market.last(SYMBOL, venue.milliseconds()) / 100
+        assert mini["last"] == MARKET.last(SYMBOL, venue.milliseconds()) / 100
         whole = exchange.watch_tickers([SYMBOL], {"name": "ticker"})
         ticker = (await watched(venue, whole, 1_000, "btcusdt@ticker"))[SYMBOL]
-        day = market.tickers(venue.milliseconds())[0]
+        day = MARKET.tickers(venue.milliseconds())[0]
         assert [ticker[name] for name in ("last", "open", "high", "low", "bid", "ask")] == [
             day[name] / 100 for name in ("last", "open24h", "high", "low", "bid", "ask")
         ]
         best = await watched(venue, exchange.watch_bids_asks([SYMBOL]), 1_000, "btcusdt@bookTicker")
-        bids, asks = market.book(SYMBOL, venue.milliseconds(), 1)
+        bids, asks = MARKET.book(SYMBOL, venue.milliseconds(), 1)
         assert (best[SYMBOL]["bid"], best[SYMBOL]["ask"]) == (bids[0, 0] / 100, asks[0, 0] / 100)
         everything = await watched(venue, exchange.watch_tickers(), 1_000, "!miniTicker@arr")
-        assert len(everything) == len(market.instruments)
+        assert len(everything) == len(MARKET.instruments)
 
     run(venue, story)
 

@@ -58,7 +58,7 @@ def kline(instrument: Instrument, row: Sequence[int], interval_ms: int) -> list[
 
 
 def kline_event(
-    instrument: Instrument, row: Rows, interval: str, interval_ms: int, now_ms: int
+    instrument: Instrument, row: Sequence[int], interval: str, interval_ms: int, now_ms: int
 ) -> dict[str, Any]:
     """One message of a kline stream; `x` says whether the bar is closed at `now_ms`."""
     ts, opened, high, low, close, volume, close_ms, quote, count, _, _, _ = kline(
