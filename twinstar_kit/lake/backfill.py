@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twinstar_kit.feeds.clock import SystemClock
 from twinstar_kit.feeds.source import GaveUp
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.lake.asking import Answer, Asker
@@ -102,7 +101,7 @@ def backfill(
     answered stays in the lake however this ends. A series that the venue fails is named in the report, and the others
     go on; after three in a row that it did not answer the rest is left for later.
     """
-    clock = clock or SystemClock()
+    clock = clock or lake._place.clock
     begun = time.perf_counter()
     jobs = [
         _Job(lake, source, Series(source.name, symbol, timeframe), since, until, recheck, workers, clock)

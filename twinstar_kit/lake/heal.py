@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twinstar_kit.feeds.clock import SystemClock
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.lake.asking import settled
 from twinstar_kit.lake.backfill import GIVE_UP_AFTER, Progress, backfill
@@ -15,7 +14,7 @@ from twinstar_kit.lake.planner import length
 from twinstar_kit.lake.proofs import prove
 from twinstar_kit.lake.remedies import Patient, SeriesHeal, ask_again, borrow, rebuild
 from twinstar_kit.lake.series import Series
-from twinstar_kit.lake.wanted import Time, window
+from twinstar_kit.lake.wanted import Time, first_held, window
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
@@ -85,12 +84,13 @@ def heal(
     first, and as disputed when they are further off. What nobody has is proven absent when the whole venue was silent
     or when no venue saw a trade. The rest stays missing and is listed. No step is taken twice for the same bar.
     """
-    clock = clock or SystemClock()
+    clock = clock or lake._place.clock
     begun = time.perf_counter()
     known = [
         info.series.symbol
         for info in lake.series()
-        if (info.series.exchange, info.series.timeframe) == (source.name, timeframe) and info.rows
+        if (info.series.exchange, info.series.timeframe) == (source.name, timeframe)
+        and first_held(lake, info.series) is not None
     ]
     chosen = known if symbols is None else list(dict.fromkeys(symbols))
     if unknown := [symbol for symbol in chosen if symbol not in known]:

@@ -29,9 +29,9 @@ def enrol(lake: Lake, source: Source, series: Series) -> None:
 
 
 def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -> Interval:
-    """The opens of bars that are asked for: complete ones from `since` (default: the first stored) to `until` (now)."""
+    """The opens of bars that are asked for: complete ones from `since` (default: the first held) to `until` (now)."""
     step = series.timeframe_ms
-    first_ms = lake.info(series).first_ms if since is None else to_milliseconds(since)
+    first_ms = first_held(lake, series) if since is None else to_milliseconds(since)
     if first_ms is None:
         raise UsageError(f"the lake holds nothing of {series} yet; say since when it is wanted")
     complete = floor_time(clock.milliseconds(), step)
@@ -40,6 +40,16 @@ def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -
     if until is not None and to_milliseconds(until) <= first_ms:
         raise UsageError(f"until ({until}) must be later than since ({since})")
     return since_ms, max(since_ms, floor_time(until_ms, step))
+
+
+def first_held(lake: Lake, series: Series) -> int | None:
+    """The first bar that the lake holds, or held until its file was found damaged."""
+    catalog, stored_ms = lake._place.catalog, lake.info(series).first_ms
+    known = catalog.known(series)
+    with catalog.reading() as db:
+        query = "SELECT min(first_ms) FROM files WHERE series = ? AND quarantined"
+        lost_ms = db.execute(query, (known.id,)).fetchone()[0]
+    return min((at for at in (lost_ms, stored_ms) if at is not None), default=None)
 
 
 def missing(lake: Lake, series: Series, since_ms: int, until_ms: int) -> list[Interval]:
