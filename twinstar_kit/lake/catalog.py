@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ Db: TypeAlias = Any
 """An `apsw.Connection`, whose types say of no column what it holds."""
 
 _SCHEMA = """
+CREATE TABLE lake(id TEXT NOT NULL);
 CREATE TABLE series(
     id INTEGER PRIMARY KEY, exchange TEXT NOT NULL, symbol TEXT NOT NULL, timeframe TEXT NOT NULL, kind TEXT NOT NULL,
     instrument TEXT NOT NULL, simulated INTEGER NOT NULL, UNIQUE(exchange, symbol, timeframe, kind)
@@ -131,6 +133,7 @@ class Catalog:
             raise LakeError(
                 f"{self.path} has format {version}, this program reads {FORMAT}; use the version that wrote it"
             )
+        self.id: str = db.execute("SELECT id FROM lake").fetchone()[0]
         db.pragma("synchronous", "full")
         db.pragma("foreign_keys", True)
 
@@ -140,6 +143,7 @@ class Catalog:
         db.execute("BEGIN IMMEDIATE")
         if db.pragma("application_id") != APPLICATION_ID:  # two processes may begin the same lake
             db.execute(_SCHEMA)
+            db.execute("INSERT INTO lake VALUES (?)", (uuid.uuid4().hex,))
             db.pragma("application_id", APPLICATION_ID)
             db.pragma("user_version", FORMAT)
         db.execute("COMMIT")

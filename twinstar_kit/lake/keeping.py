@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,9 @@ from twinstar_kit.lake.place import Place
 from twinstar_kit.lake.reading import laid_over
 from twinstar_kit.lake.series import LAST_MS
 from twinstar_kit.lake.writing import ATTEMPTS, Base, stands
+
+_OURS = re.compile(r"[^/]+/[^/]+/[^/]+/[-\d]{7,10}-[0-9a-f]{32}\.parquet")
+"""Names that `Place.store` gives; nothing else is ever removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ def version_of(place: Place, as_of: str | int | None) -> int | None:
 
 def collect_garbage(place: Place) -> list[str]:
     """Remove files that no list, no snapshot and no reader needs, and what dead writers left; returns their paths."""
+    place.claim()
     with place.catalog.writing() as db:  # no file can come into the list meanwhile
         pinned = [int(told) for told in place.readers.live()]
         needed = [version for (version,) in db.execute("SELECT version FROM snapshots")]
@@ -163,7 +168,7 @@ def collect_garbage(place: Place) -> list[str]:
                 gone.append(n)
             else:
                 _move_aside(place, path)
-        removed_paths = [path for path in place.files.paths() if path not in kept]
+        removed_paths = [path for path in place.files.paths() if path not in kept and _OURS.fullmatch(path)]
         for path in removed_paths:
             place.files.remove(path)
         db.executemany("DELETE FROM files WHERE n = ?", ((n,) for n in gone))

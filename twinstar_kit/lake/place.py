@@ -15,8 +15,11 @@ from twinstar_kit.lake.leases import Lease, Leases
 from twinstar_kit.lake.pages import Layout, damage
 from twinstar_kit.lake.rows import Marks, Rows
 
+OWNER = "lake.id"
+"""The file that says which catalog the files beside it belong to."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Place:
     """One open lake."""
 
@@ -24,12 +27,38 @@ class Place:
     files: Files
     readers: Leases
     clock: Clock
+    _claimed: bool = False
 
     def pin(self) -> Lease:
-        """Keeps every file that is in the list from now on until the lease is closed."""
+        """Keeps every file that is in the list from now on until the lease is closed.
+
+        Where no lease can be left (a full disk, a folder that is read only) reading goes on without: a file that is
+        collected meanwhile is then an error, never a wrong row.
+        """
         with self.catalog.reading() as db:
             version = version_now(db)
-        return self.readers.hold(str(version))
+        try:
+            return self.readers.hold(str(version))
+        except OSError:
+            return Lease(self.readers.folder, -1)
+
+    def claim(self) -> None:
+        """Make sure that the files are this catalog's, before any is written or removed; LakeError otherwise."""
+        if self._claimed:
+            return
+        try:
+            owner = self.files.get(OWNER).decode()
+        except FileNotFoundError:
+            owner = self.catalog.id
+            self.files.put(OWNER, owner.encode())
+        except OSError as error:
+            raise LakeError(f"cannot read {self.files.address(OWNER)}: {error}") from error
+        if owner != self.catalog.id:
+            raise LakeError(
+                f"the files at {self.files.url} belong to another catalog than {self.catalog.path}; open the lake with that"
+                " one, or begin a lake elsewhere. Nothing was changed"
+            )
+        self._claimed = True
 
     def fetch(self, ref: FileRef) -> tuple[bytes, Layout]:
         """The bytes of a file, every one of them what was written, and their layout; CorruptFile otherwise."""
@@ -48,6 +77,7 @@ class Place:
 
     def store(self, known: Known, part: str, rows: Rows, marks: Marks) -> FileRef:
         """Write a file; it counts once a transaction puts it into the list."""
+        self.claim()
         data, layout = codec.encode(known.series, part, known.instrument, rows, marks)
         name = hashlib.sha256(data).hexdigest()
         path = f"{known.series.folder}/{part}-{name[:32]}{ENDING}"
