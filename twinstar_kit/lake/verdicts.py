@@ -149,14 +149,19 @@ class SeriesVerdict:
 
 
 def _join(found: Sequence[Check]) -> Check:
+    """One check over several months. Its status is the worst; the words tell of each status once, with its months."""
+    if len(found) == 1:
+        return found[0]
     status = max((check.status for check in found), key=_BADNESS.index)
+    words = []
+    for one in sorted({check.status for check in found}, key=_BADNESS.index, reverse=True):
+        here = [check for check in found if check.status is one]
+        if one is Status.PASSED and len(here) == len(found):
+            words = [here[-1].detail]
+            break
+        words.append(f"{one.value} in {len(here)} of {len(found)} months ({here[0].detail})")
     first = [stamp for check in found for stamp in check.first][:8]
-    telling = next((c for c in found if c.status is status and c.detail), found[0])
-    detail = telling.detail
-    if len(found) > 1:
-        share = sum(check.status is status for check in found)
-        detail = f"{share} of {len(found)} months: {detail}" if status is not Status.PASSED else ""
-    return Check(found[0].name, status, sum(check.count for check in found), tuple(first), detail)
+    return Check(found[0].name, status, sum(check.count for check in found), tuple(first), "; ".join(words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.reading import Chunk, Reading
 from twinstar_kit.lake.rowchecks import check_rows
 from twinstar_kit.lake.rows import Marks
-from twinstar_kit.lake.series import Kind, Series, month_of, month_span, months
+from twinstar_kit.lake.series import Kind, Series, month_span, months
 from twinstar_kit.lake.verdicts import MonthVerdict, SeriesVerdict, Verification
 from twinstar_kit.lake.witnesses import OWN, Witnesses, known_venue
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake, SeriesInfo
 
 Advance = Callable[[float, float, str], Any]
-SINGLE = ("stale", "copies", "off_tick", "tick_changes", "spikes", "opening_hour")
+SINGLE = ("stale", "copies", "off_tick", "tick_changes", "spikes", "opening_hour", "disputed")
 QUICK = "left out by quick"
 UNREADABLE = "a file of the month cannot be read"
 
@@ -134,7 +134,7 @@ class Exam:
             )
             yield MonthVerdict(
                 piece.month, since, until, rows, tuple(checks), (), (), wrong, _origins(piece.chunks),
-                self._content(piece), self._whole(since, until),
+                self._content(piece), self._whole(piece.month, since, until),
             )  # fmt: skip
 
     def pieces(self, columns: tuple[str, ...] | None) -> Iterator[Piece]:
@@ -169,9 +169,9 @@ class Exam:
         since, until = month_span(month)
         return max(since, self.since_ms), min(until, self.until_ms)
 
-    def _whole(self, since_ms: int, until_ms: int) -> bool:
-        """Whether [since_ms, until_ms) is all that the series has of its month."""
-        begin, end = month_span(month_of(since_ms))
+    def _whole(self, month: str, since_ms: int, until_ms: int) -> bool:
+        """Whether [since_ms, until_ms) is all that the series has of the month (or day)."""
+        begin, end = month_span(month)
         return since_ms <= max(begin, self.first_ms) and until_ms >= min(end, self.end_ms)
 
     def _content(self, piece: Piece) -> tuple[str, ...]:
@@ -244,7 +244,7 @@ class BarsExam(Exam):
         return MonthVerdict(
             piece.month, since, until, scan.rows, tuple(checks), tuple(scan.gaps), tuple(proven), scan.wrong,
             {} if self.quick else _origins(piece.chunks), self._content(piece),
-            not self.quick and self._whole(since, until),
+            not self.quick and self._whole(piece.month, since, until),
         )  # fmt: skip
 
     def _thorough(self, piece: Piece) -> list[Check]:

@@ -63,6 +63,7 @@ class Witnesses:
             and other.series.timeframe_ms > mine.timeframe_ms
             and other.series.timeframe_ms % mine.timeframe_ms == 0
         ]
+        longer.sort(key=lambda other: other.series.timeframe_ms)
         trades = next((other for other in same if other.series.kind is Kind.TRADES), None)
         second, why = _second(mine, there, against)
         counts: Counter[tuple[str, str]] = Counter()
@@ -144,8 +145,7 @@ class Witnesses:
         return against_venue(rows, other, *units).to_check(self.second.series.exchange)
 
     def _time_zone(self, rows: Rows, first_ms: int, until_ms: int) -> Check:
-        shortest = min(self.longer, key=lambda one: one.series.timeframe_ms, default=None)
-        info = shortest or self.second
+        info = self.longer[0] if self.longer else self.second
         if info is None:
             return not_run("time_zone", f"nothing to compare with: no longer bars, and {self.no_second}")
         other = self._rows(info, first_ms, until_ms)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twinstar_kit.cli.data import transfer
+from twinstar_kit.cli.data import integrity, transfer
 
 # the functions load what they need when they run
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": transfer.import_,
     "export": transfer.export,
+    "verify": integrity.verify,
+    "certificate": integrity.certificate,
+    "status": integrity.status,
+    "snapshot": integrity.snapshot,
 }
