@@ -147,10 +147,12 @@ class _Job:
 
     def run(self) -> Iterator[int]:
         """Do it, answer by answer; yields how many bars each has settled."""
+        if not self.todo:
+            return
         asker = Asker(self.source, self.series, self.lake.instrument(self.series), self.clock)
         listing: Listing | None = None
         try:
-            if self.todo and self.todo[0][0] == self.since_ms and not self._begun():
+            if self.todo[0][0] == self.since_ms and not self._begun():
                 first = next(plan(self.todo, self.series.timeframe_ms, asker.limit))
                 yield from self._fetch(asker, [(first.since_ms, first.until_ms)])
                 self.todo = without(self.todo, [(first.since_ms, first.until_ms)])
@@ -208,7 +210,7 @@ def keep(lake: Lake, series: Series, answer: Answer, source: str, part: SeriesBa
         part.added += written.added
         part.same += written.same
         part.revised += written.revised
-    for first, until in answer.empty:
-        lake.asked(series, first, until, source, 0)
+    if answer.empty:
+        lake.asked_in_vain(series, answer.empty, source)
     part.empty += length(answer.empty, series.timeframe_ms)
     part.strays += answer.strays

@@ -125,12 +125,13 @@ def _insert(db: Db, known: Known, first_ms: int, until_ms: int, reason: int, pro
     )
 
 
-def asked(place: Place, known: Known, since_ms: int, until_ms: int, source: str, rows: int) -> None:
-    """Remember that `source` answered for [since_ms, until_ms) with so many rows."""
+def asked(place: Place, known: Known, spans: Iterable[Span], source: str, rows: int = 0) -> None:
+    """Remember that `source` answered for each of the spans with so many rows, in one transaction."""
+    now = place.clock.milliseconds()
     with place.catalog.writing() as db:
-        db.execute(
+        db.executemany(
             "INSERT OR REPLACE INTO asked VALUES (?,?,?,?,?,?)",
-            (known.id, source, since_ms, until_ms, rows, place.clock.milliseconds()),
+            [(known.id, source, since_ms, until_ms, rows, now) for since_ms, until_ms in spans],
         )
 
 

@@ -87,8 +87,7 @@ class Patient:
 
     def remember(self, who: str, intervals: Iterable[Interval]) -> None:
         """`who` was asked about these, and has nothing."""
-        for first, until in intervals:
-            self.lake.asked(self.series, first, until, who, 0)
+        self.lake.asked_in_vain(self.series, intervals, who)
 
     def repair(self, rows: Rows, provenance: Provenance, source: str, why: str) -> int:
         """Put rows into holes, with an entry in the log; returns how many bars came."""

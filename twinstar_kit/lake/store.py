@@ -28,7 +28,11 @@ from twinstar_kit.settings import load_settings
 if TYPE_CHECKING:
     import duckdb
 
+    from twinstar_kit.feeds.source import Source
+    from twinstar_kit.lake.backfill import BackfillReport
     from twinstar_kit.lake.certificate import Certificate, Fault
+    from twinstar_kit.lake.heal import HealReport
+    from twinstar_kit.lake.maintain import Maintained
     from twinstar_kit.lake.verdicts import Verification
     from twinstar_kit.lake.verify import Advance
 
@@ -156,7 +160,11 @@ class Lake:
 
     def asked(self, series: Series, since_ms: int, until_ms: int, source: str, rows: int) -> None:
         """Remember that `source` answered for [since_ms, until_ms) with so many rows."""
-        holes.asked(self._place, self._known(series), since_ms, until_ms, source, rows)
+        holes.asked(self._place, self._known(series), [(since_ms, until_ms)], source, rows)
+
+    def asked_in_vain(self, series: Series, spans: Iterable[tuple[int, int]], source: str) -> None:
+        """Remember that `source` has nothing in any of the spans, in one transaction."""
+        holes.asked(self._place, self._known(series), spans, source)
 
     def was_asked(self, series: Series, since_ms: int, until_ms: int, source: str) -> list[tuple[int, int]]:
         """Parts of [since_ms, until_ms) that `source` answered with nothing."""
@@ -271,6 +279,31 @@ class Lake:
         owner = None if series is None else self._known(series).id
         with self._place.catalog.writing() as db:
             log.record(db, self._place.clock.milliseconds(), kind, owner, first_ms, until_ms, body)
+
+    # --- filling
+
+    def backfill(self, source: Source, symbols: Iterable[str], timeframe: str = "1m", since: Times = None,
+                 until: Times = None, **options: Any) -> BackfillReport:  # fmt: skip
+        """Ask a venue for every bar that is neither held nor known to be absent; see `lake.backfill`."""
+        from twinstar_kit.lake.backfill import backfill
+
+        return backfill(self, source, symbols, timeframe, since, until, **options)
+
+    def heal(
+        self, source: Source, symbols: Iterable[str] | None = None, timeframe: str = "1m", **options: Any
+    ) -> HealReport:
+        """Fill or explain every missing bar of a venue's series; see `lake.heal`."""
+        from twinstar_kit.lake.heal import heal
+
+        return heal(self, source, symbols, timeframe, **options)
+
+    def maintain(
+        self, source: Source, symbols: Iterable[str] | None = None, timeframe: str = "1m", **options: Any
+    ) -> Maintained:
+        """The whole round, unattended: backfill, heal, verify, certify, tidy up; see `lake.maintain`."""
+        from twinstar_kit.lake.maintain import maintain
+
+        return maintain(self, source, symbols, timeframe, **options)
 
     # --- integrity
 
