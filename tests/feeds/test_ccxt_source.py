@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from email.utils import formatdate
 from typing import Any
 
 import ccxt.async_support
@@ -221,6 +222,16 @@ def test_retry_after_of_a_503_is_honoured_too(venue: LocalVenue):
     venue.plant(faults.ServerError(status=503, retry_after_s=44))
     source.bars(SYMBOL, "1m", START, 10)
     assert max(naps.taken) >= 44
+
+
+def test_retry_after_may_be_a_date(venue: LocalVenue):
+    source, naps = source_of(venue)
+    source.instruments()
+    moment = formatdate((venue.milliseconds() + 50_000) / 1_000, usegmt=True)
+    venue.plant(faults.ServerError(status=503, retry_after_s=moment))
+    naps.taken.clear()
+    source.bars(SYMBOL, "1m", START, 10)
+    assert max(naps.taken) == pytest.approx(50, abs=1.6)
 
 
 def test_a_long_ban_is_an_error_at_once_and_nobody_asks_during_it(venue: LocalVenue):
@@ -448,7 +459,7 @@ def test_rows_can_be_counted_in_given_units(venue: LocalVenue):
 
 def test_top_symbols_are_ranked_by_turnover_across_quotes():
     market = SimulatedMarket(3)
-    day = market.tickers(START)  # compiled before anyone waits for an answer
+    day = market.tickers(START)
     with LocalVenue(market, clock=ManualClock(START)) as venue:
         source, _ = source_of(venue)
         symbols = [instrument.symbol for instrument in market.instruments]

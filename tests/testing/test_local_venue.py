@@ -167,7 +167,6 @@ def test_trades_without_given_ones_are_made_up_and_add_up_to_the_bars(venue: Loc
 
 def test_a_feed_of_98_symbols_is_a_whole_venue():
     market = SimulatedMarket(2)
-    market.tickers(START)  # compiled before anyone waits for an answer
     with LocalVenue(market, clock=ManualClock(START)) as venue:
         exchange = local_binance(venue)
         tickers = exchange.fetch_tickers()
@@ -388,10 +387,8 @@ def test_misuse_is_one_line(bars: Bars):
 
 def test_a_clock_that_runs_by_itself_needs_no_advancing():
     wall = SystemClock()
-    market = SimulatedMarket(4)
-    market.trades("BTC/USDT", START, START + MINUTE)
     clock = ReplayClock(START, speed=3_600.0, wall=wall)
-    with LocalVenue(market, clock=clock) as venue:
+    with LocalVenue(SimulatedMarket(4), clock=clock) as venue:
 
         async def first() -> list:
             exchange = local_binance(venue, asynchronous=True)

@@ -21,13 +21,6 @@ MARKET = SimulatedMarket(5)
 SYMBOL = "BTC/USDT"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiled() -> None:
-    """The simulated market compiles when it is first asked; nobody should be waiting for an answer then."""
-    MARKET.tickers(START)
-    MARKET.book(SYMBOL, START, 100)
-
-
 def a_venue(**options: Any) -> LocalVenue:
     return LocalVenue(BARS, trades={SYMBOL: TRADES}, clock=ManualClock(START), **options)
 
@@ -183,6 +176,25 @@ def test_tickers_and_best_prices_are_those_of_the_feed():
         assert (best[SYMBOL]["bid"], best[SYMBOL]["ask"]) == (bids[0, 0] / 100, asks[0, 0] / 100)
         everything = await watched(venue, exchange.watch_tickers(), 1_000, "!miniTicker@arr")
         assert len(everything) == len(MARKET.instruments)
+
+    run(venue, story)
+
+
+def test_swaps_have_streams_of_their_own():
+    swap = some_bars(60, "BTC/USDT:USDT", seed=8)
+    venue = LocalVenue([BARS, swap], clock=ManualClock(START))
+
+    async def story(exchange: Any) -> None:
+        spot = await watched(venue, exchange.watch_ohlcv(SYMBOL, "1m"), MINUTE, "btcusdt@kline_1m")
+        assert spot[-1][1] == BARS.rows[0, 1] / 100
+        task = asyncio.ensure_future(exchange.watch_ohlcv("BTC/USDT:USDT", "1m"))
+        await asyncio.to_thread(venue.log.wait, "subscribed", 2)
+        await asyncio.to_thread(venue.advance, MINUTE)
+        assert (await task)[-1][1] in (swap.rows[1, 1] / 100, swap.rows[2, 1] / 100)
+        book = asyncio.ensure_future(exchange.watch_order_book("BTC/USDT:USDT"))
+        await asyncio.to_thread(venue.log.wait, "subscribed", 3)
+        await asyncio.to_thread(venue.advance, MINUTE)
+        assert (await book)["bids"]
 
     run(venue, story)
 

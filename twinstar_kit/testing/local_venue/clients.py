@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from twinstar_kit.testing.local_venue.venue import LocalVenue
+from typing import Any, Protocol
 
 # Where each family of ccxt's binance URLs goes. The path of spot streams holds /stream because ccxt tells spot from
 # swap by it.
@@ -14,7 +11,18 @@ _STREAMS = {"spot": "/stream/ws", "margin": "/stream/ws", "linear": "/swap/ws"}
 _NOT_SERVED = "/not-served"
 
 
-def local_binance(venue: LocalVenue, asynchronous: bool = False, **config: Any) -> Any:
+class Address(Protocol):
+    """Where a venue of this machine is served: a `LocalVenue`, or what another process told of one."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def ws_url(self) -> str: ...
+
+
+def local_binance(venue: Address, asynchronous: bool = False, **config: Any) -> Any:
     """A `ccxt.binance`, or with `asynchronous` a `ccxt.pro.binance`, that can reach nothing but `venue`.
 
     Every family of URLs that ccxt knows is replaced, those of its test nets too; a family that the venue does not
@@ -29,7 +37,7 @@ def local_binance(venue: LocalVenue, asynchronous: bool = False, **config: Any) 
     return point_at(venue, ccxt.binance(config))
 
 
-def point_at(venue: LocalVenue, exchange: Any) -> Any:
+def point_at(venue: Address, exchange: Any) -> Any:
     """Replace every URL of a ccxt binance object by one of `venue`; returns the object."""
     for name in list(exchange.urls):
         exchange.urls[name] = _replaced(exchange.urls[name], venue, (name,))
@@ -37,7 +45,7 @@ def point_at(venue: LocalVenue, exchange: Any) -> Any:
     return exchange
 
 
-def _replaced(value: Any, venue: LocalVenue, path: tuple[str, ...]) -> Any:
+def _replaced(value: Any, venue: Address, path: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
         return {name: _replaced(inner, venue, (*path, name)) for name, inner in value.items()}
     if isinstance(value, list):

@@ -215,10 +215,10 @@ class Banned(TooManyRequests):
 
 @dataclass(kw_only=True)
 class ServerError(Fault):
-    """A 5xx, with a Retry-After when one is given."""
+    """A 5xx, with a Retry-After when one is given, in seconds or as a date."""
 
     status: int = 503
-    retry_after_s: int | None = None
+    retry_after_s: int | str | None = None
 
     def answer(self) -> Instead:
         """The page that comes instead."""
@@ -292,3 +292,46 @@ def first_of(faults: Iterable[Fault], kind: type[Fault] | tuple[type[Fault], ...
     """The first fault of a kind that strikes this call, or None."""
     concerned = (fault for fault in faults if isinstance(fault, kind) and fault.concerns(call))
     return next((fault for fault in concerned if fault.strikes()), None)
+
+
+def scattered(
+    symbol: str, stamps: Rows, seed: int, *, holes: int = 3, longest: int = 20, duplicates: int = 2, swaps: int = 2,
+    revisions: int = 2, off_grid: int = 0, storms: int = 2, cuts: int = 2, garbled: int = 2, errors: int = 2,
+) -> list[Fault]:  # fmt: skip
+    """Faults at random places of a series, the same for the same seed.
+
+    `stamps` are the times of its bars. Holes are up to `longest` bars long and heal after one answer; storms are 429
+    with 1 to 60 s of Retry-After.
+
+    >>> faults = scattered("BTC/USDT", np.arange(1_000) * 60_000, seed=1, holes=1, storms=0)
+    >>> [type(fault).__name__ for fault in faults][:4], faults[0].times
+    (['Hole', 'Duplicate', 'Duplicate', 'Swapped'], 1)
+    """
+    chance = random.Random(seed)
+
+    def somewhere() -> int:
+        return int(stamps[chance.randrange(len(stamps))])
+
+    def some_requests() -> dict[str, Any]:
+        return {"endpoint": "klines", "symbol": symbol, "chance": 0.2, "seed": chance.randrange(2**32)}
+
+    found: list[Fault] = []
+    for _ in range(holes):
+        first = chance.randrange(len(stamps))
+        last = min(len(stamps) - 1, first + chance.randrange(longest))
+        found.append(
+            Hole(symbol=symbol, since_ms=int(stamps[first]), until_ms=int(stamps[last]) + 1, times=1)
+        )
+    found += [Duplicate(symbol=symbol, at_ms=somewhere()) for _ in range(duplicates)]
+    found += [Swapped(symbol=symbol, at_ms=somewhere()) for _ in range(swaps)]
+    found += [Revised(symbol=symbol, at_ms=somewhere(), by=chance.choice((-2, 3))) for _ in range(revisions)]
+    found += [
+        OffGrid(symbol=symbol, at_ms=somewhere(), by_ms=chance.randrange(1, 999)) for _ in range(off_grid)
+    ]
+    found += [
+        TooManyRequests(retry_after_s=chance.randrange(1, 61), **some_requests()) for _ in range(storms)
+    ]
+    found += [Cut(share=chance.random(), **some_requests()) for _ in range(cuts)]
+    found += [chance.choice((WrongJson, Html))(**some_requests()) for _ in range(garbled)]
+    found += [ServerError(status=chance.choice((500, 502, 503)), **some_requests()) for _ in range(errors)]
+    return found

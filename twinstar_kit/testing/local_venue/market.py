@@ -57,6 +57,16 @@ class Market:
         if unknown:
             raise UsageError(f"trades are given for {sorted(unknown)}, which the venue has no bars of")
 
+    def warm_up(self, now_ms: int) -> None:
+        """Ask a feed that compiles when it is first asked, before anyone waits for an answer."""
+        if not self.feed.span()[0] <= now_ms:
+            return
+        symbol = self.feed.instruments[0].symbol
+        self.feed.tickers(now_ms)
+        self.feed.trades(symbol, now_ms, now_ms + 1)
+        self.feed.forming_bar(symbol, now_ms)
+        self.feed.book(symbol, now_ms, 1)
+
     def instruments(self, family: str) -> list[Instrument]:
         """All instruments of `spot` or `swap`."""
         return [instrument for (kind, _), instrument in self._listed.items() if kind == family]

@@ -112,6 +112,7 @@ class LocalVenue:
         """Begin to serve; returns when requests are taken. UsageError when the port is not free."""
         if self._thread is not None:
             raise UsageError("this local venue runs already")
+        self.market.warm_up(self.clock.milliseconds())
         ready = threading.Event()
         failure: list[OSError] = []
         self._thread = threading.Thread(
