@@ -14,7 +14,7 @@ from twinstar_kit.lake.listing import Listing
 from twinstar_kit.lake.planner import Interval, common, length, merge, plan, without
 from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.series import Series, month_of, month_span
-from twinstar_kit.lake.wanted import Time, enrol, stored, unasked, window
+from twinstar_kit.lake.wanted import Time, enrol, refuse_unknown, stored, unasked, window
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
@@ -103,12 +103,17 @@ def backfill(
     """
     clock = clock or lake._place.clock
     begun = time.perf_counter()
-    jobs = [
-        _Job(lake, source, Series(source.name, symbol, timeframe), since, until, recheck, workers, clock)
-        for symbol in dict.fromkeys(symbols)
-    ]
-    if not jobs:
+    chosen = [Series(source.name, symbol, timeframe) for symbol in dict.fromkeys(symbols)]
+    if not chosen:
         raise UsageError("name at least one symbol to backfill")
+    for series in chosen:
+        refuse_unknown(lake, source, series)
+    spans = [window(lake, series, since, until, clock) for series in chosen]
+    # from here on nothing is refused
+    jobs = [
+        _Job(lake, source, series, span, recheck, workers, clock)
+        for series, span in zip(chosen, spans, strict=True)
+    ]
     report = BackfillReport([job.part for job in jobs])
     whole, done, failed = sum(job.part.wanted for job in jobs), 0, 0
     for job in jobs:
@@ -134,13 +139,12 @@ class _Job:
     """The backfill of one series."""
 
     def __init__(
-        self, lake: Lake, source: Source, series: Series, since: Time, until: Time,
-        recheck: int, workers: int, clock: Clock,
+        self, lake: Lake, source: Source, series: Series, span: Interval, recheck: int, workers: int, clock: Clock
     ) -> None:  # fmt: skip
         self.lake, self.source, self.series, self.workers, self.clock = lake, source, series, workers, clock
         self.part = SeriesBackfill(series)
         enrol(lake, source, series)
-        self.since_ms, self.until_ms = window(lake, series, since, until, clock)
+        self.since_ms, self.until_ms = span
         self.todo = merge([*unasked(lake, series, self.since_ms, self.until_ms), *self._recent(recheck)])
         self.part.wanted = length(self.todo, series.timeframe_ms)
         self._month = ""

@@ -19,7 +19,7 @@ from twinstar_kit.lake.keeping import Snapshot
 from twinstar_kit.lake.series import Series
 from twinstar_kit.lake.verdicts import Verification
 from twinstar_kit.lake.verify import verify
-from twinstar_kit.lake.wanted import Time, enrol, first_held
+from twinstar_kit.lake.wanted import Time, first_held, known
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.clock import Clock
@@ -103,6 +103,7 @@ def maintain(
     symbols: Iterable[str] | None = None,
     timeframe: str = "1m",
     since: Time = None,
+    until: Time = None,
     *,
     second: Source | None = None,
     recheck: int = 0,
@@ -112,7 +113,7 @@ def maintain(
 ) -> Maintained:
     """Bring the series of `source` (default: all that the lake holds in `timeframe`) up to date and to a proof.
 
-    Damaged files are set aside and their bars fetched anew; missing bars are asked for up to now; holes are healed,
+    Damaged files are set aside and their bars fetched anew; missing bars are asked for up to `until` (now); holes are healed,
     from `second` too; everything is verified, and what changed gets a certificate; the tail goes into files, old
     files that nobody needs go, and the state gets a snapshot. A second round right after asks nothing and writes
     nothing. One process at a time maintains a lake; LakeError names the one that does.
@@ -120,13 +121,14 @@ def maintain(
     begun = time.perf_counter()
     with _alone(lake):
         chosen = _chosen(lake, source, symbols, timeframe, since)
-        quarantined = [damaged for series in chosen for damaged in set_damaged_aside(lake, series)]
+        held = [series for series in chosen if known(lake, series)]
+        quarantined = [damaged for series in held for damaged in set_damaged_aside(lake, series)]
         names = [series.symbol for series in chosen]
         shared: dict[str, Any] = {"workers": workers, "clock": clock, "progress": progress}
-        fetched = backfill(lake, source, names, timeframe, since, recheck=recheck, **shared)
+        fetched = backfill(lake, source, names, timeframe, since, until, recheck=recheck, **shared)
         held = [series for series in chosen if first_held(lake, series) is not None]
         healed = heal(
-            lake, source, [series.symbol for series in held], timeframe, since, second=second, **shared
+            lake, source, [series.symbol for series in held], timeframe, since, until, second=second, **shared
         )
         compacted = lake.compact().rows
         verification = verify(lake, held, advance=progress)
@@ -156,10 +158,7 @@ def _chosen(
 ) -> list[Series]:
     """The series to maintain; all that the lake has of the venue, unless some are named."""
     if symbols is not None:
-        chosen = [Series(source.name, symbol, timeframe) for symbol in dict.fromkeys(symbols)]
-        for series in chosen:
-            enrol(lake, source, series)
-        return chosen
+        return [Series(source.name, symbol, timeframe) for symbol in dict.fromkeys(symbols)]
     chosen = [
         info.series
         for info in lake.series()

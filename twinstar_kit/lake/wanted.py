@@ -20,12 +20,26 @@ if TYPE_CHECKING:
 Time = int | str | None
 
 
+def refuse_unknown(lake: Lake, source: Source, series: Series) -> None:
+    """An error unless the lake holds the series or the venue has it, in this timeframe."""
+    if not known(lake, series):
+        listed(source, series.symbol)
+        source.limit(series.timeframe)
+
+
 def enrol(lake: Lake, source: Source, series: Series) -> None:
     """Make the series known to the lake under the venue's own rules, unless it is known already."""
+    if not known(lake, series):
+        lake.register(series, listed(source, series.symbol))
+
+
+def known(lake: Lake, series: Series) -> bool:
+    """Whether the lake has heard of the series."""
     try:
         lake.instrument(series)
     except NoSuchSeries:
-        lake.register(series, listed(source, series.symbol))
+        return False
+    return True
 
 
 def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -> Interval:
@@ -44,11 +58,13 @@ def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -
 
 def first_held(lake: Lake, series: Series) -> int | None:
     """The first bar that the lake holds, or held until its file was found damaged."""
+    if not known(lake, series):
+        return None
     catalog, stored_ms = lake._place.catalog, lake.info(series).first_ms
-    known = catalog.known(series)
+    number = catalog.known(series).id
     with catalog.reading() as db:
         query = "SELECT min(first_ms) FROM files WHERE series = ? AND quarantined"
-        lost_ms = db.execute(query, (known.id,)).fetchone()[0]
+        lost_ms = db.execute(query, (number,)).fetchone()[0]
     return min((at for at in (lost_ms, stored_ms) if at is not None), default=None)
 
 

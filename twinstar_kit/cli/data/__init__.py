@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twinstar_kit.cli.data import integrity, transfer
+from twinstar_kit.cli.data import backfill, integrity, transfer
 
 # the functions load what they need when they run
 COMMANDS: dict[str, Callable[..., None]] = {
+    "backfill": backfill.backfill,
+    "heal": backfill.heal,
+    "maintain": backfill.maintain,
     "import": transfer.import_,
     "export": transfer.export,
     "verify": integrity.verify,
