@@ -170,9 +170,17 @@ class RemoteFiles:
 
     def put(self, path: str, data: bytes) -> None:
         """One put, which such stores make whole or not at all."""
+        full = self._full(path)
         with told("write", self.address(path)):
-            self.fs.makedirs(self._full(path).rpartition("/")[0], exist_ok=True)
-            self.fs.pipe_file(self._full(path), data)
+            try:
+                self.fs.pipe_file(full, data)
+            except (
+                FileNotFoundError
+            ):  # a store with real folders; a bucket that is not there is nobody's wish
+                if not self.fs.exists(full.split("/")[0] or "/"):
+                    raise
+                self.fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+                self.fs.pipe_file(full, data)
 
     def get(self, path: str) -> bytes:
         """All bytes of an object."""

@@ -95,7 +95,7 @@ class Place:
 
 def corrupt(files: Files, ref: FileRef, why: str) -> CorruptFile:
     """The error that names a file and the way out."""
-    return CorruptFile(
-        f"{files.address(ref.path)} {why}; take it out with lake.quarantine({ref.id[:16]!r}, why) and fetch its rows anew",
-        ref.id, ref.path,
-    )  # fmt: skip
+    cure = f"take it out with lake.quarantine({ref.id[:16]!r}, why) and fetch its rows anew"
+    if ref.quarantined:
+        cure = "only older snapshots hold it; read the present state, or a later snapshot"
+    return CorruptFile(f"{files.address(ref.path)} {why}; {cure}", ref.id, ref.path)
