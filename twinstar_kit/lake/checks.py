@@ -109,6 +109,16 @@ class Columns(NamedTuple):
         return Columns(*(column[at] for column in self))
 
 
+_WORDS = {
+    passes.DUPLICATES: ("duplicates", "rows that repeat the time of an earlier one"),
+    passes.ORDER: ("order", "rows that are older than one before them"),
+    passes.GRID: ("grid", "rows whose time is not the open of a bar"),
+    passes.OHLC: ("ohlc", "bars whose high is not the highest or whose low is not the lowest price"),
+    passes.PRICES: ("prices", "bars with a price of zero or below"),
+    passes.VOLUMES: ("volumes", "bars with a volume below zero"),
+}
+
+
 class BasicScan:
     """Gaps, duplicates, order, grid, OHLC and signs of a series, taken in chunk by chunk.
 
@@ -176,21 +186,14 @@ class BasicScan:
 
     def checks(self) -> list[Check]:
         """Every check of the pass but the gaps, which need the proofs of absence beside them."""
-        words = {
-            passes.DUPLICATES: ("duplicates", "rows that repeat the time of an earlier one"),
-            passes.ORDER: ("order", "rows that are older than one before them"),
-            passes.GRID: ("grid", "rows whose time is not the open of a bar"),
-            passes.OHLC: ("ohlc", "bars whose high is not the highest or whose low is not the lowest price"),
-            passes.PRICES: ("prices", "bars with a price of zero or below"),
-            passes.VOLUMES: ("volumes", "bars with a volume below zero"),
-        }
         return [
             found(name, Status.VIOLATED, int(self._state[counter]), self._kept(line, counter), detail)
-            for line, (counter, (name, detail)) in enumerate(words.items())
+            for line, (counter, (name, detail)) in enumerate(_WORDS.items())
         ]
 
     def _kept(self, line: int, counter: int) -> list[int]:
-        return [int(stamp) for stamp in self._first[line, : min(int(self._state[counter]), passes.KEPT)]]
+        kept: list[int] = self._first[line, : min(int(self._state[counter]), passes.KEPT)].tolist()
+        return kept
 
 
 def scan_unsorted(

@@ -156,6 +156,7 @@ def unusual_pass(
     `last` closes what is open.
     """
     days = 0
+    on_tick = tick == 1  # so are all prices whose common divisor is a multiple of the tick
     run, run_price, seen = state[RUN], state[RUN_PRICE], state[SEEN]
     day_end, day_tick, day_begin = state[DAY_END], state[DAY_TICK], state[DAY_BARS]
     po, ph, pl, pc, pv = (
@@ -178,6 +179,7 @@ def unusual_pass(
             day_end = (t // DAY_MS + 1) * DAY_MS
             day_tick = 0
             day_begin = seen
+            on_tick = tick == 1
         seen += 1
         flat = hk == lk
         if flat and run > 0 and ck == run_price:
@@ -192,10 +194,13 @@ def unusual_pass(
         elif not flat and vk == pv and ok == po and hk == ph and lk == pl and ck == pc:
             _note(state, first, REPEATED, 1, t)
         po, ph, pl, pc, pv = ok, hk, lk, ck, vk
-        if day_tick != 1:
+        if day_tick != 1 and (
+            day_tick == 0 or (ok % day_tick) | (hk % day_tick) | (lk % day_tick) | (ck % day_tick) != 0
+        ):
             day_tick = _common_divisor(_common_divisor(abs(ok), abs(ck)), day_tick)
             day_tick = _common_divisor(_common_divisor(abs(hk), abs(lk)), day_tick)
-        if tick > 1 and (ok % tick != 0 or hk % tick != 0 or lk % tick != 0 or ck % tick != 0):
+            on_tick = day_tick % tick == 0
+        if not on_tick and (ok % tick) | (hk % tick) | (lk % tick) | (ck % tick) != 0:
             _note(state, first, OFF_TICK, 2, t)
     state[RUN], state[RUN_PRICE], state[SEEN] = run, run_price, seen
     state[DAY_END], state[DAY_TICK], state[DAY_BARS] = day_end, day_tick, day_begin

@@ -7,7 +7,7 @@ what they tell differently is unusual at most, unless one of them stands on anot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +58,18 @@ def compare(left: Rows, right: Rows, skipped: int = 0) -> Comparison:
     >>> compare(one, one - [0, 0, 1, 0, 0, 0]).fields["high"]
     2
     """
-    _, at, to = np.intersect1d(left[:, 0], right[:, 0], assume_unique=True, return_indices=True)
+    _, at, to = _common(left[:, TIMESTAMP], right[:, TIMESTAMP])
     differs = left[at, 1:] != right[to, 1:]
     stamps = left[at, TIMESTAMP][differs.any(axis=1)]
     fields = {name: int(differs[:, column - 1].sum()) for name, column in FIELDS.items()}
-    return Comparison(len(at), skipped, tuple(stamps.tolist()), fields)
+    return Comparison(len(differs), skipped, tuple(stamps.tolist()), fields)
+
+
+def _common(left: Rows, right: Rows) -> tuple[Rows, Any, Any]:
+    """Times that are in both, and where they stand."""
+    if np.array_equal(left, right):
+        return left, slice(None), slice(None)
+    return np.intersect1d(left, right, assume_unique=True, return_indices=True)
 
 
 def against_longer(rows: Rows, step_ms: int, longer: Rows, longer_ms: int) -> Comparison:
@@ -147,7 +154,7 @@ def against_venue(rows: Rows, other: Rows, price_unit: float = 1.0, other_unit: 
     Usual is the median; far is in median absolute deviations times 1.4826, which equals a standard deviation for
     normal values (Rousseeuw and Croux 1993). `price_unit` and `other_unit` are what one unit of price is worth.
     """
-    stamps, at, to = np.intersect1d(rows[:, 0], other[:, 0], assume_unique=True, return_indices=True)
+    stamps, at, to = _common(rows[:, TIMESTAMP], other[:, TIMESTAMP])
     if not len(stamps):
         return Spread(0, 0.0, 0.0, stamps)
     spread = np.log(rows[at, CLOSE] * price_unit) - np.log(other[to, CLOSE] * other_unit)

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 Advance = Callable[[float, float, str], Any]
 SINGLE = ("stale", "copies", "off_tick", "tick_changes", "spikes", "opening_hour", "disputed")
-QUICK = "left out by quick"
-UNREADABLE = "a file of the month cannot be read"
+BASIC = ("gaps", "duplicates", "order", "grid", "ohlc", "prices", "volumes")
+LEFT_OUT = [not_run(name, "left out by quick") for name in (*SINGLE, *OWN)]
+UNREAD = [not_run(name, "a file of the month cannot be read") for name in (*BASIC, *SINGLE, *OWN)]
 
 
 def verify(
@@ -94,6 +95,7 @@ class Exam:
 
     def __init__(self, lake: Lake, info: SeriesInfo, since_ms: int | None, until_ms: int | None) -> None:
         self.lake, self.info, self.quick = lake, info, False
+        self.parts: dict[str, tuple[str | None, bool]] = {}
         first, last = (info.first_ms, info.last_ms) if info.last_ms is not None else (0, -1)
         assert first is not None
         assert last is not None
@@ -141,10 +143,11 @@ class Exam:
         """What was read, month by month (day by day where files are daily); a corrupt file is skipped and told."""
         since = self.since_ms
         while since < self.until_ms:
-            self.reading = self._open(since)
+            reading = self._open(since)
+            self.parts = reading.parts
             held: list[Chunk] = []
             try:
-                for chunk in self.reading.chunks(columns):
+                for chunk in reading.chunks(columns):
                     if held and held[0].month != chunk.month:
                         yield Piece(held[0].month, held)
                         held = []
@@ -175,7 +178,7 @@ class Exam:
         return since_ms <= max(begin, self.first_ms) and until_ms >= min(end, self.end_ms)
 
     def _content(self, piece: Piece) -> tuple[str, ...]:
-        file, in_tail = self.reading.parts.get(piece.month, (None, False))
+        file, in_tail = self.parts.get(piece.month, (None, False))
         if in_tail:
             return () if self.quick else (rows_name(piece.chunks),)
         return (file,) if file else ()
@@ -225,12 +228,7 @@ class BarsExam(Exam):
     def _month(self, piece: Piece, since: int, until: int, proven: list[Interval]) -> MonthVerdict:
         checks = [_files(piece)]
         if piece.broken is not None:
-            names = [
-                *("gaps", "duplicates", "order", "grid", "ohlc", "prices", "volumes"),
-                *SINGLE,
-                *sorted(OWN),
-            ]
-            checks += [not_run(name, UNREADABLE) for name in names]
+            checks += UNREAD
             return MonthVerdict(piece.month, since, until, 0, tuple(checks))
         scan = BasicScan(self.step, since)
         for chunk in piece.chunks:
@@ -238,7 +236,7 @@ class BarsExam(Exam):
         scan.finish(until)
         checks += [check_gaps(scan.gaps, proven, self.step), *scan.checks()]
         if self.witnesses is None:
-            checks += [not_run(name, QUICK) for name in (*SINGLE, *sorted(OWN))]
+            checks += LEFT_OUT
         else:
             checks += self._thorough(piece)
         return MonthVerdict(

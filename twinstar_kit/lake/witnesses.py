@@ -27,7 +27,7 @@ from twinstar_kit.lake.truth import (
 if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake, SeriesInfo
 
-OWN = frozenset({"longer_bars", "trades", "second_venue", "time_zone", "revised", "set_aside"})
+OWN = ("longer_bars", "trades", "second_venue", "time_zone", "revised", "set_aside")
 """The checks that are made here."""
 
 
