@@ -51,7 +51,13 @@ class Settings(BaseSettings):
     port: int = Field(5006, ge=0, le=65535, description="port of the terminal; 0 takes a free one")
     session: str = Field("default", description="session that commands and notebooks attach to")
     universe: Path | None = Field(
-        None, description="file of symbols, one a line; the built-in 98 when not set"
+        None, description="file of symbols to follow, one a line; the most traded ones when not set"
+    )
+    universe_top: int = Field(
+        98, ge=1, description="how many symbols to follow, by their turnover of 24 hours"
+    )
+    universe_quote: str | None = Field(
+        None, description="follow only symbols with this quote, such as USDT; any when not set"
     )
     balances: dict[str, float] = Field(
         default_factory=lambda: {"USDT": 10_000.0, "KRW": 10_000_000.0},

@@ -55,13 +55,15 @@ def _source(
 
 def _stored(symbol: str, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Bars that the lake holds."""
+    from twinstar_kit.feeds import normalise_symbol
     from twinstar_kit.lake import Lake
-    from twinstar_kit.lake.imports import ccxt_symbol
 
     left = dict(said)
     exchange, since, until = left.pop("exchange"), left.pop("since", None), left.pop("until", None)
     with Lake() as lake:
-        reading = lake.read(exchange, ccxt_symbol(symbol), left.pop("timeframe", None) or "1m", since, until)
+        reading = lake.read(
+            exchange, normalise_symbol(symbol), left.pop("timeframe", None) or "1m", since, until
+        )
         if not len(reading):
             raise UsageError(
                 f"the lake has no complete bars of {exchange} {symbol} there; see twinstar data status"

@@ -115,7 +115,7 @@ def import_bars(
     root = Path(path).expanduser()
     if market not in (None, "spot", "swap"):
         raise UsageError(f"market {market!r}: say spot or swap")
-    symbol = ccxt_symbol(symbol) if symbol else None
+    symbol = normalise_symbol(symbol) if symbol else None
     wish = _Wish(Hints(exchange, symbol, timeframe, market, layout), tick, lot, dry_run, keep_good)
     if not root.exists():
         raise DataError(f"no file or folder {root}; check the path")
@@ -139,16 +139,6 @@ def import_bars(
     if not any(not file.skipped for file in report):
         raise DataError(f"{root}: there are no files of market data in this folder")
     return Imported(report, dry_run)
-
-
-def ccxt_symbol(text: str) -> str:
-    """A symbol in ccxt's form; a contract keeps what it settles in.
-
-    >>> ccxt_symbol("btcusdt"), ccxt_symbol("BTC/USDT:USDT")
-    ('BTC/USDT', 'BTC/USDT:USDT')
-    """
-    pair, colon, settle = text.partition(":")
-    return normalise_symbol(pair) + colon + settle
 
 
 def _one(lake: Lake, file: Path, wish: _Wish) -> ImportedFile:
@@ -295,4 +285,4 @@ def _digest(file: Path) -> str:
     return digest
 
 
-__all__ = ["Imported", "ImportedFile", "ccxt_symbol", "import_bars"]
+__all__ = ["Imported", "ImportedFile", "import_bars"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twinstar_kit.cli.data import backfill, integrity, transfer
+from twinstar_kit.cli.data import backfill, collect, integrity, transfer
 
 # the functions load what they need when they run
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -13,6 +13,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "maintain": backfill.maintain,
     "import": transfer.import_,
     "export": transfer.export,
+    "collect": collect.collect,
     "verify": integrity.verify,
     "certificate": integrity.certificate,
     "status": integrity.status,

@@ -87,9 +87,9 @@ def verify(
 
 def _chosen(lake: Lake, exchange: str | None, symbol: str | None, timeframe: str | None) -> list[SeriesInfo]:
     """The series that the options name; UsageError when they name none."""
-    from twinstar_kit.lake.imports import ccxt_symbol
+    from twinstar_kit.feeds import normalise_symbol
 
-    wanted = None if symbol is None else ccxt_symbol(symbol)
+    wanted = None if symbol is None else normalise_symbol(symbol)
     held = [info for info in lake.series() if info.rows]
     chosen = [
         info

@@ -123,13 +123,13 @@ def export(
       twinstar data export --exchange binance --format freqtrade --to user_data/data
       twinstar data export --exchange binance --timeframe 1m --format jesse --to candles/
     """
+    from twinstar_kit.feeds import normalise_symbol
     from twinstar_kit.lake import Kind, Lake
     from twinstar_kit.lake.exports import export as write
-    from twinstar_kit.lake.imports import ccxt_symbol
 
     if kind not in Kind.__members__.values():
         raise UsageError(f"kind {kind!r}: say {', '.join(Kind)}")
-    wanted = {ccxt_symbol(one) for one in symbol or []}
+    wanted = {normalise_symbol(one) for one in symbol or []}
     with Lake() as opened, progress("export") as advance:
         found = [
             info.series
