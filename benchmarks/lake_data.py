@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.jit import cache_dir, source_hash
+from twinstar_kit.feeds import minutes, noise, universe
+from twinstar_kit.jit import cache_dir
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.lake import Lake, Series, codec
@@ -31,8 +32,8 @@ REAL_BTC = ("20210326", "20220615", "20230826", "20241001", "20250101")
 @cache
 def folder() -> Path:
     """Where generated data is kept: named by the sources that make it, so that it is made anew when they change."""
-    sources = source_hash("feeds") + Path(codec.__file__).read_text()
-    return cache_dir() / "bench" / hashlib.sha256(sources.encode()).hexdigest()[:16]
+    made_by = [Path(module.__file__).read_bytes() for module in (minutes, noise, universe, codec)]
+    return cache_dir() / "bench" / hashlib.sha256(b"".join(made_by)).hexdigest()[:16]
 
 
 def simulated_lake(symbols: int = SYMBOLS) -> Path:

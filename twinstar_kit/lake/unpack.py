@@ -56,65 +56,79 @@ def _signed(value: Any) -> Any:
 
 
 @inlined
-def _widen(data: Any, at: Any, width: Any, out: Any) -> None:
-    """The values of a miniblock, `width` bits each."""
-    mask: Any = (np.uint64(1) << np.uint64(width)) - np.uint64(1) if width < 64 else ~np.uint64(0)
-    if width <= 56:
-        for i in range(len(out)):
-            bit = i * width
-            out[i] = np.int64((_word(data, at + (bit >> 3)) >> np.uint64(bit & 7)) & mask)
-    else:
-        for i in range(len(out)):
-            bit = i * width
-            off = np.uint64(bit & 7)
-            low = _word(data, at + (bit >> 3)) >> off
-            high = np.uint64(data[at + (bit >> 3) + 8]) << (np.uint64(64) - off) if off > 0 else np.uint64(0)
-            out[i] = np.int64((low | high) & mask)
+def _wide(data: Any, at: Any, bit: Any, width: Any) -> Any:
+    """57 to 64 bits that begin `bit` bits after byte `at`: they may lie in nine bytes."""
+    at += bit >> 3
+    off = np.uint64(bit & 7)
+    value: Any = _word(data, at) >> off
+    if off > 0:
+        value |= np.uint64(data[at + 8]) << (np.uint64(64) - off)
+    return value if width == 64 else value & ((np.uint64(1) << np.uint64(width)) - np.uint64(1))
 
 
 @compiled
-def unpack(data: Any, at: Any, out: Any) -> Any:
-    """Decode the page that begins at byte `at` into `out`, which has its length; returns where the page ends.
+def unpack(data: Any, start: int, out: Any) -> Any:
+    """Decode the page that begins at byte `start` into `out`, which has its length; returns where the page ends.
 
     `data` is uint8 and goes on for `ROOM` bytes after the page; its checksum was verified. -1 when the page does not
-    hold as many values as `out`.
+    hold as many values as `out`. One word of eight bytes holds four deltas of up to 14 bits, or two of up to 28,
+    wherever in a byte they begin.
     """
-    per: Any  # what numba makes of these is what counts
-    count: Any
-    step: Any
-    width: Any
+    at: Any = start
     block, at = _number(data, at)
     minis, at = _number(data, at)
     total, at = _number(data, at)
     first, at = _number(data, at)
     if np.int64(total) != len(out) or len(out) == 0:
         return -1
-    per = np.int64(block) // np.int64(minis)
-    count = np.int64(minis)
-    deltas = np.empty(per, np.int64)
+    per: Any = np.int64(block) // np.int64(minis)
     value = _signed(first)
     out[0] = value
-    done = 1
-    while done < len(out):
+    k = 1
+    while k < len(out):
         least, at = _number(data, at)
         step = _signed(least)
         widths = at
-        at += count
-        for mini in range(count):
-            if done >= len(out):
+        at += np.int64(minis)
+        for mini in range(np.int64(minis)):
+            if k >= len(out):
                 break
-            width = np.int64(data[widths + mini])
-            n = min(per, len(out) - done)
+            width: Any = np.int64(data[widths + mini])
+            by = np.uint64(width)
+            mask = (np.uint64(1) << by) - np.uint64(1)
+            begin, end = k, min(k + per, len(out))
             if width == 0:
-                for i in range(n):
-                    value += step
-                    out[done + i] = value
-            else:
-                _widen(data, at, width, deltas)
-                for i in range(n):
-                    value += step + deltas[i]
-                    out[done + i] = value
-            done += n
+                for i in range(begin, end):
+                    out[i] = value + step * (i - begin + 1)
+                value += step * (end - begin)
+                k = end
+            elif width <= 14:
+                while k + 4 <= end:
+                    bit = (k - begin) * width
+                    word = _word(data, at + (bit >> 3)) >> np.uint64(bit & 7)
+                    one = value + step + np.int64(word & mask)
+                    two = one + step + np.int64((word >> by) & mask)
+                    three = two + step + np.int64((word >> (by + by)) & mask)
+                    value = three + step + np.int64((word >> (by + by + by)) & mask)
+                    out[k], out[k + 1], out[k + 2], out[k + 3] = one, two, three, value
+                    k += 4
+            elif width <= 28:
+                while k + 2 <= end:
+                    bit = (k - begin) * width
+                    word = _word(data, at + (bit >> 3)) >> np.uint64(bit & 7)
+                    one = value + step + np.int64(word & mask)
+                    value = one + step + np.int64((word >> by) & mask)
+                    out[k], out[k + 1] = one, value
+                    k += 2
+            while k < end and width <= 56:
+                bit = (k - begin) * width
+                value += step + np.int64((_word(data, at + (bit >> 3)) >> np.uint64(bit & 7)) & mask)
+                out[k] = value
+                k += 1
+            while k < end:
+                value += step + np.int64(_wide(data, at, (k - begin) * width, width))
+                out[k] = value
+                k += 1
             at += per * width // 8
     return at
 
