@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int64]
 
 BAR_PRICES, BAR_AMOUNTS = slice(1, 5), slice(5, 6)
+AHEAD = 4  # requests for each worker that are under way or waiting, so that nothing waits for a file being written
 SETTLED_MS = 300_000  # a bar that closed less than this ago may still come, so its absence proves nothing
 
 
@@ -68,7 +69,7 @@ class Asker:
         with ThreadPoolExecutor(workers, thread_name_prefix="ask") as pool:
             try:
                 while True:
-                    while failure is None and len(pending) < 2 * workers:
+                    while failure is None and len(pending) < AHEAD * workers:
                         request = waiting.popleft() if waiting else next(todo, None)
                         if request is None:
                             break
