@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.backfill import BackfillReport
     from twinstar_kit.lake.certificate import Certificate, Fault
+    from twinstar_kit.lake.exports import Exported
     from twinstar_kit.lake.heal import HealReport
+    from twinstar_kit.lake.imports import Imported
     from twinstar_kit.lake.maintain import Maintained
     from twinstar_kit.lake.verdicts import Verification
     from twinstar_kit.lake.verify import Advance
@@ -304,6 +306,20 @@ class Lake:
         from twinstar_kit.lake.maintain import maintain
 
         return maintain(self, source, symbols, timeframe, **options)
+
+    # --- from files and to files
+
+    def import_bars(self, path: str | Path, **options: Any) -> Imported:
+        """Bring in files as other programs and exchanges write them; see `lake.imports`."""
+        from twinstar_kit.lake.imports import import_bars
+
+        return import_bars(self, path, **options)
+
+    def export(self, series: Series | Iterable[Series], to: str | Path, **options: Any) -> list[Exported]:
+        """Write series to files that other programs read; see `lake.exports`."""
+        from twinstar_kit.lake.exports import export
+
+        return export(self, series, to, **options)
 
     # --- integrity
 
