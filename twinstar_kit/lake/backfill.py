@@ -100,6 +100,18 @@ def backfill(
     venue has revised. `workers` requests are under way at once; the source keeps the venue's pace. What has been
     answered stays in the lake however this ends. A series that the venue fails is named in the report, and the others
     go on; after three in a row that it did not answer the rest is left for later.
+
+    >>> import tempfile
+    >>> from twinstar_kit.feeds import SimulatedMarket
+    >>> from twinstar_kit.feeds.ccxt_source import CcxtSource
+    >>> from twinstar_kit.lake import Lake
+    >>> from twinstar_kit.testing.local_venue import LocalVenue, local_binance
+    >>> hour = SimulatedMarket().bars("BTC/USDT", 1_735_689_600_000, 1_735_693_200_000)
+    >>> with LocalVenue(hour) as venue, Lake(tempfile.mkdtemp()) as lake:
+    ...     source = CcxtSource(local_binance(venue))
+    ...     report = lake.backfill(source, ["BTC/USDT"], since="2025-01-01", until="2025-01-01T01:00")
+    >>> report.total("requests"), report.total("added"), report.total("left")
+    (1, 60, 0)
     """
     clock = clock or lake._place.clock
     begun = time.perf_counter()
