@@ -10,6 +10,7 @@ from typing import Any
 
 import ccxt.async_support
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from twinstar_kit.feeds.source import BadAnswer, GaveUp, Source, SourceError
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.testing.local_venue import LocalVenue, faults, local_binance
+from twinstar_kit.testing.local_venue import LocalVenue, faults, local_binance, point_at
 
 SYMBOL = "BTC/USDT"
 BARS, TRADES = some_bars(), some_trades()
@@ -344,21 +345,31 @@ def test_a_name_makes_a_source_without_asking_anyone(exchange: str):
     assert source.limit("1m") == getattr(ccxt, exchange)().features["spot"]["fetchOHLCV"]["limit"]
 
 
-def test_a_venue_whose_answer_begins_later_does_not_count_as_empty():
-    """A venue that cannot be told an end, and keeps only its newest bars, as kraken does."""
+class Forgetful(ccxt.binance):
+    """A venue that knows no end and keeps only its newest 50 bars, as kraken keeps 720."""
 
-    class Forgetful(ccxt.binance):
-        def fetch_ohlcv(self, symbol, timeframe="1m", since=None, limit=None, params={}):  # noqa: B006
-            """Takes no end."""
-            return super().fetch_ohlcv(symbol, timeframe, START + 200 * MINUTE, limit)
+    def fetch_ohlcv(self, symbol, timeframe="1m", since=None, limit=None, params=None):
+        """Whatever it is asked for."""
+        return super().fetch_ohlcv(symbol, timeframe, None, 50)
 
-    from twinstar_kit.testing.local_venue import point_at
 
+def test_what_a_forgetful_venue_has_not_got_does_not_count_as_empty():
     with LocalVenue(BARS) as venue:
-        source = CcxtSource(point_at(venue, Forgetful()), clock=venue.clock, sleep=Naps(venue))
-        with pytest.raises(SourceError, match="gives no bars as old as"):
-            source.bars(SYMBOL, "1m", START, 100)
-        assert np.array_equal(source.bars(SYMBOL, "1m", START + 190 * MINUTE, 20), expected(BARS, 200, 210))
+        exchange = point_at(venue, Forgetful())
+        exchange.features["spot"]["fetchOHLCV"]["limit"] = 50
+        source = CcxtSource(exchange, clock=venue.clock, sleep=Naps(venue))
+        for first in (
+            0,
+            200,
+            240,
+            249,
+        ):  # the last two answers hold some of what is asked for, and not its beginning
+            with pytest.raises(
+                SourceError, match=r"may have no bars as old as .* another venue or from files"
+            ):
+                source.bars(SYMBOL, "1m", START + first * MINUTE, 50)
+        assert np.array_equal(source.bars(SYMBOL, "1m", START + 251 * MINUTE, 20), expected(BARS, 251, 271))
+        assert source.retries == 0
 
 
 # --- trades and funding ---
@@ -374,6 +385,33 @@ def test_trades_are_complete_whatever_the_pages(venue: LocalVenue, paging: str, 
     want = TRADES[(TRADES[:, 0] >= START + since) & (TRADES[:, 0] < START + until)].copy()
     want[:, 1] *= PRICE_UNIT
     assert np.array_equal(rows, want)
+
+
+@pytest.mark.real_data
+def test_real_trades_come_through_unchanged_and_make_the_real_bars(real_data: Any):
+    """The venue serves XRP/ETH of October 2019: its bars exist only where somebody traded."""
+    from twinstar_kit.feeds import load_bars
+
+    rules = {"exchange": "binance", "symbol": "XRP/ETH", "tick": "0.00000001", "lot": "1"}
+    bars = load_bars(real_data / "ohlcv" / "binance_XRP_ETH_spot_1m_ft.parquet", **rules)
+    table = pd.read_parquet(real_data / "trades" / "binance_XRP_ETH_trades_201910.parquet")
+    side = table["side"].eq("buy") * 2 - 1
+    columns = [table["timestamp"], table["price"] * 1e8, table["amount"], side, table["id"].astype(np.int64)]
+    tape = np.column_stack([np.rint(column.to_numpy()).astype(np.int64) for column in columns])
+    tape = tape[np.lexsort((tape[:, 4], tape[:, 0]))]
+    first, until = int(tape[0, 0]), int(tape[-1, 0]) + 1
+    clock = ManualClock(int(bars.timestamp[-1]) + HOUR)
+    with LocalVenue(bars, trades={"XRP/ETH": tape}, clock=clock) as venue:
+        source, _ = source_of(venue, instruments={"XRP/ETH": bars.instrument})
+        found = source.trades("XRP/ETH", first, until)
+        assert np.array_equal(found, tape)
+        start = int(bars.timestamp[0])
+        pages = [source.bars("XRP/ETH", "1m", start + at * MINUTE, 1_000) for at in range(0, 4_000, 1_000)]
+        assert np.array_equal(np.vstack(pages), bars.rows)
+    tape_frame = pd.DataFrame(found, columns=["ts", "price", "amount", "side", "id"])
+    minutes = tape_frame.groupby(tape_frame["ts"] // MINUTE * MINUTE)
+    built = minutes["price"].agg(["first", "max", "min", "last"]).join(minutes["amount"].sum())
+    assert np.array_equal(built.reset_index().to_numpy(), bars.between(first // MINUTE * MINUTE, until).rows)
 
 
 def test_trades_after_hours_of_silence_are_found():

@@ -15,7 +15,7 @@ from twinstar_kit.testing.local_venue import LocalVenue, faults, local_binance
 BARS = some_bars(2_000)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
 def test_with_all_faults_spent_every_bar_is_there_and_nobody_asked_too_early(seed: int):
     planted = faults.scattered("BTC/USDT", BARS.timestamp, seed)
@@ -34,8 +34,8 @@ def test_with_all_faults_spent_every_bar_is_there_and_nobody_asked_too_early(see
 
         first = everything()
         assert set(first[:, 0]) <= set(BARS.timestamp)
-        # holes and revisions show once in each of their answers; asked again, the venue tells the truth
-        while any(fault.struck == 0 for fault in planted if isinstance(fault, faults.RowsFault)):
+        # holes and revisions show once, in the first answer that holds them; asked again, the venue tells the truth
+        for _ in range(2):
             everything()
         assert np.array_equal(everything(), BARS.rows)
         assert venue.log.count("too early") == 0

@@ -228,6 +228,28 @@ def test_a_lost_message_is_a_gap_in_the_ids():
         assert venue.log.count("Lost") == 1
 
 
+def test_ccxt_notices_a_lost_change_of_the_book():
+    from ccxt import ChecksumError
+
+    venue = LocalVenue(MARKET, clock=ManualClock(START))
+
+    async def story(exchange: Any) -> None:
+        await watched(venue, exchange.watch_order_book(SYMBOL), 100, "btcusdt@depth@100ms")
+        venue.plant(stream_faults.Lost(stream="@depth"))
+
+        async def go_on() -> None:
+            for _ in range(10):  # ccxt notices when the next change arrives
+                task = asyncio.ensure_future(exchange.watch_order_book(SYMBOL))
+                await asyncio.to_thread(venue.advance, 1_000)
+                await task
+
+        with pytest.raises(ChecksumError):
+            await go_on()
+        assert venue.log.count("Lost") == 1
+
+    run(venue, story)
+
+
 def test_a_repeated_message_comes_twice():
     with a_venue(faults=[stream_faults.Repeated(after=1)]) as venue:
         ids = trade_ids(messages_of(venue, ["btcusdt@trade"], [10_000]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from twinstar_kit.feeds.base import Rows
+from twinstar_kit.feeds.base import DAY_MS, Rows
 from twinstar_kit.feeds.source import FUNDING_SCALE, BadAnswer, SourceError
 from twinstar_kit.kernel.bars import PRICES
 from twinstar_kit.kernel.errors import OrderError
@@ -18,29 +19,46 @@ from twinstar_kit.kernel.money import SNAP, to_units
 SURE_UNITS = 2.0**51  # below it, a text read as a double and scaled is off by less than half a unit
 
 
-def bar_rows(
-    answer: Any, instrument: Instrument, step_ms: int, since_ms: int, until_ms: int, bounded: bool
-) -> Rows:
-    """Rows (n, 6) of an answer in the order in which the venue gave it, oldest or newest first.
+@dataclass(frozen=True)
+class Asked:
+    """What bars were asked for: those of [since_ms, until_ms), when the venue's clock showed `venue_ms` or more.
 
-    `bounded` says that the venue was told `until_ms`; then rows more than one bar outside are refused, else what is
-    later is cut off.
+    `bounded` says that the venue was told `until_ms`; `most` is how many bars it gives at once.
+    """
+
+    step_ms: int
+    since_ms: int
+    until_ms: int
+    venue_ms: int
+    most: int
+    bounded: bool
+
+
+def bar_rows(answer: Any, instrument: Instrument, asked: Asked) -> Rows:
+    """Rows (n, 6) of an answer that the venue gave in order of time, oldest or newest first.
+
+    Rows more than one bar outside what was asked are refused; of a venue that knows no end, what is later is cut off.
+    SourceError when such a venue may have left out the beginning, because it keeps only its newest bars.
     """
     if not isinstance(answer, list) or not all(isinstance(row, list) and len(row) >= 6 for row in answer):
         raise BadAnswer("bars should be rows of six values")
     stamps = _stamps([row[0] for row in answer])
     stamps, order = _ascending(stamps)
     answer = [answer[at] for at in order]
+    since_ms, until_ms, step_ms = asked.since_ms, asked.until_ms, asked.step_ms
     early, late = stamps < since_ms - step_ms, stamps >= until_ms + step_ms
-    strange = (early | late) if bounded else early
+    strange = (early | late) if asked.bounded else early
     if strange.any():
         raise BadAnswer(f"asked for bars of [{since_ms}, {until_ms}), got one of {stamps[strange][0]}")
     inside = (stamps >= since_ms) & (stamps < until_ms)
-    if not bounded and len(stamps) and not inside.any():
-        raise SourceError(
-            f"{instrument.exchange} gives no bars as old as {since_ms}: its answer begins at {stamps[0]}; "
-            "take them from another venue or from files"
-        )
+    if not asked.bounded and len(stamps) and int(stamps[0]) > since_ms:
+        newest = int(stamps[-1]) + 2 * step_ms + DAY_MS > asked.venue_ms  # or nobody has traded since
+        all_it_has = newest and len(stamps) >= asked.most
+        if all_it_has or not inside.any():
+            raise SourceError(
+                f"{instrument.exchange} may have no bars as old as {since_ms}: its answer begins at {stamps[0]}; "
+                "take them from another venue or from files"
+            )
     rows = np.empty((len(answer), 6), np.int64)
     rows[:, 0] = stamps
     for at, name in enumerate(PRICES, start=1):

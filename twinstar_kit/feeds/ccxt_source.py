@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from twinstar_kit.feeds.base import Rows
-from twinstar_kit.feeds.ccxt_answers import bar_rows, funding_rows, trade_rows
+from twinstar_kit.feeds.ccxt_answers import Asked, bar_rows, funding_rows, trade_rows
 from twinstar_kit.feeds.ccxt_markets import instruments_of, turnover
 from twinstar_kit.feeds.ccxt_taps import Taps
 from twinstar_kit.feeds.clock import Clock, SystemClock
@@ -150,16 +150,18 @@ class CcxtSource:
         instrument, step = self._instrument(symbol), self._step(timeframe)
         if limit < 1:
             raise UsageError(f"a request asks for at least one bar, not {limit}")
-        limit = min(limit, self.limit(timeframe))
+        most = self.limit(timeframe)
+        limit = min(limit, most)
         until_ms = since_ms + limit * step
         # before the bars are asked for: a bar may close between the two
         venue_ms = self._venue_time(until_ms)
         bounded = _takes_until(self._exchange.fetch_ohlcv)
         params = {"until": until_ms - 1} if bounded else {}
+        asked = Asked(step, since_ms, until_ms, venue_ms, most, bounded)
 
         def fetch() -> Rows:
             answer = self._exchange.fetch_ohlcv(symbol, timeframe, since_ms, limit, params)
-            return bar_rows(answer, instrument, step, since_ms, until_ms, bounded)
+            return bar_rows(answer, instrument, asked)
 
         rows = self._ask(f"{symbol} {timeframe} bars from {_written(since_ms)}", fetch)
         return rows[rows[:, TIMESTAMP] + step <= venue_ms]
