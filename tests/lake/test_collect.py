@@ -9,10 +9,9 @@ import pytest
 from lake.live import MARKET, MINUTE, START, Stage, numbered
 
 from twinstar_kit.feeds.ccxt_source import CcxtSource
-from twinstar_kit.kernel.errors import InstrumentError, UsageError
+from twinstar_kit.kernel.errors import InstrumentError
 from twinstar_kit.lake import Kind, Lake, LakeError, Provenance, Series
-from twinstar_kit.lake.collect import collect, universe
-from twinstar_kit.settings import load_settings
+from twinstar_kit.lake.collect import collect
 from twinstar_kit.testing.local_venue import LocalVenue, faults, local_binance
 from twinstar_kit.testing.local_venue.stream_faults import Dropped, Lost, Reordered, Repeated, Stalled
 
@@ -269,32 +268,3 @@ def _collect_with_a_driver(lake, stage, source, stream, clock, told):
         )  # fmt: skip
     finally:
         driver.join()
-
-
-# --- the universe ---
-
-
-class Ranked:
-    """A source that only ranks."""
-
-    def top_symbols(self, n, quote=None):
-        return [f"C{at}/{quote or 'USDT'}" for at in range(n)]
-
-
-def test_the_universe_is_what_is_named_or_a_file_or_the_most_traded(tmp_path, home):
-    assert universe(Ranked(), symbols=["btcusdt", "BTC/USDT", "ETH/USDT:USDT"]) == [
-        "BTC/USDT",
-        "ETH/USDT:USDT",
-    ]
-    assert len(universe(Ranked())) == 98
-    assert universe(Ranked(), top=2, quote="KRW") == ["C0/KRW", "C1/KRW"]
-    assert universe(Ranked(), settings=load_settings(universe_top=1, universe_quote="EUR")) == ["C0/EUR"]
-    file = tmp_path / "symbols.txt"
-    file.write_text("BTC/USDT  # the first\n\nethusdt\n# nothing\n")
-    assert universe(Ranked(), settings=load_settings(universe=file)) == ["BTC/USDT", "ETH/USDT"]
-    assert universe(Ranked(), top=1, settings=load_settings(universe=file)) == ["C0/USDT"]
-    file.write_text("# nothing\n")
-    with pytest.raises(UsageError, match="names no symbol"):
-        universe(Ranked(), settings=load_settings(universe=file))
-    with pytest.raises(UsageError, match="cannot be read"):
-        universe(Ranked(), settings=load_settings(universe=tmp_path / "none.txt"))

@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twinstar_kit.feeds.ccxt_live import Health, LiveBar, LiveTail, LiveTrades, Patience, Sink, open_stream
 from twinstar_kit.feeds.clock import Clock, SystemClock
-from twinstar_kit.feeds.files import normalise_symbol
-from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.lake.asking import SETTLED_MS
 from twinstar_kit.lake.errors import NoSuchSeries
 from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.rows import Rows
 from twinstar_kit.lake.series import Kind, Series
-from twinstar_kit.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.source import Source
@@ -133,35 +129,6 @@ class Collected:
         }
 
 
-def universe(
-    source: Source, *, symbols: Iterable[str] = (), top: int | None = None, quote: str | None = None,
-    settings: Settings | None = None,
-) -> list[str]:  # fmt: skip
-    """Which symbols to follow: those that are named, else the `top` ones by turnover, else as the settings say.
-
-    The settings' `universe` file has one symbol a line (# begins a comment); without it `universe_top` symbols are
-    taken by their turnover of 24 hours, in `universe_quote` if that is set. UsageError for a file that cannot be read.
-    """
-    named = [normalise_symbol(symbol) for symbol in symbols]
-    if named:
-        return list(dict.fromkeys(named))
-    settings = settings or load_settings()
-    if top is None and quote is None and settings.universe is not None:
-        return _listed_in(settings.universe)
-    return source.top_symbols(top or settings.universe_top, quote or settings.universe_quote)
-
-
-def _listed_in(file: Path) -> list[str]:
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the universe's file {file} cannot be read: {error}") from None
-    found = [normalise_symbol(text) for line in lines if (text := line.partition("#")[0].strip())]
-    if not found:
-        raise UsageError(f"the universe's file {file} names no symbol; write one a line, such as BTC/USDT")
-    return list(dict.fromkeys(found))
-
-
 def collect(
     lake: Lake,
     exchange: str,
@@ -243,4 +210,4 @@ async def _collect(
     await running
 
 
-__all__ = ["Collected", "LakeSink", "collect", "known_units", "universe"]
+__all__ = ["Collected", "LakeSink", "collect", "known_units"]

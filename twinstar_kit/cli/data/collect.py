@@ -57,9 +57,10 @@ def collect(
       twinstar data collect --exchange upbit --no-trades --json
     """
     from twinstar_kit.cli.assignments import parse_duration
+    from twinstar_kit.feeds.ccxt_universe import followed
     from twinstar_kit.lake import Lake
     from twinstar_kit.lake.collect import collect as run
-    from twinstar_kit.lake.collect import known_units, universe
+    from twinstar_kit.lake.collect import known_units
 
     if symbol and (top or quote):
         raise UsageError("--symbol names what to follow; leave --top and --quote out")
@@ -67,11 +68,11 @@ def collect(
     with Lake() as opened:
         source = open_source(exchange, endpoint, known_units(opened, exchange))
         try:
-            followed = universe(source, symbols=symbol or (), top=top, quote=quote)
-            say(f"following {len(followed)} symbols of {exchange}; Ctrl-C ends it")
-            with _status(exchange, len(followed)) as told:
+            symbols = followed(source, symbols=symbol or (), top=top, quote=quote)
+            say(f"following {len(symbols)} symbols of {exchange}; Ctrl-C ends it")
+            with _status(exchange, len(symbols)) as told:
                 report = run(
-                    opened, exchange, followed, source=source, stream=open_streams(exchange, endpoint),
+                    opened, exchange, symbols, source=source, stream=open_streams(exchange, endpoint),
                     timeframe=timeframe, trades=trades, duration_ms=duration_ms, told=told,
                 )  # fmt: skip
         finally:
