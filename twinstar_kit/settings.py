@@ -38,7 +38,9 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("twinstar", appauthor=False)),
         description="folder of everything that belongs to the user: accounts, sessions, runs",
     )
-    lake: Path | None = Field(None, description="folder of market data; the home's `lake` when not set")
+    lake: str | None = Field(
+        None, description="folder or fsspec URL of market data; the home's `lake` when not set"
+    )
     cache: Path | None = Field(
         None, description="folder of compiled code; the platform's cache folder when not set"
     )
@@ -65,10 +67,17 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what is logged")
 
-    @field_validator("home", "lake", "cache", "universe", mode="after")
+    @field_validator("home", "cache", "universe", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("lake", mode="before")
+    @classmethod
+    def _place(cls, value: Any) -> str | None:
+        if value is None or "://" in str(value):
+            return None if value is None else str(value)
+        return os.path.abspath(Path(str(value)).expanduser())
 
     @field_validator("speed")
     @classmethod
@@ -105,9 +114,11 @@ class Settings(BaseSettings):
         return self.home / "sessions"
 
     @property
-    def lake_folder(self) -> Path:
-        """The folder of market data."""
-        return self.lake or self.home / "lake"
+    def lake_folder(self) -> Path | str:
+        """The folder of market data, or the URL that it lies at."""
+        if self.lake is None:
+            return self.home / "lake"
+        return self.lake if "://" in self.lake else Path(self.lake)
 
 
 def config_files() -> list[Path]:

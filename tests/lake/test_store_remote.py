@@ -119,3 +119,14 @@ def test_a_store_that_does_not_answer_is_one_clear_error(tmp_path: Path, s3: dic
         with pytest.raises(LakeError, match=r"cannot write .*no-such-bucket"):
             lake.write(BTC, walk(10))
         assert len(held(lake)) == 0
+
+
+def test_a_server_that_is_gone_is_one_clear_error(tmp_path: Path, s3: dict[str, Any]):
+    quick = {"config_kwargs": {"connect_timeout": 1, "retries": {"max_attempts": 0}}}
+    gone = s3 | {"endpoint_url": "http://127.0.0.1:9"} | quick
+    with Lake("s3://market/gone", catalog=tmp_path / "c.sqlite", **gone) as lake:
+        lake.register(BTC, INSTRUMENT)
+        assert lake.append(BTC, walk(10)).added == 10  # the tail is local
+        with pytest.raises(LakeError, match=r"cannot (read|write) .*lake.id: .*; nothing was changed"):
+            lake.compact()
+        assert len(held(lake)) == 10

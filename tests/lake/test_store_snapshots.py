@@ -213,3 +213,11 @@ def test_a_snapshot_whose_file_was_lost_says_so(tmp_path: Path):
         next(tmp_path.rglob("*.parquet")).unlink()
         with pytest.raises(CorruptFile, match="is gone"):
             held(lake, as_of="kept")
+
+
+def test_where_no_lease_can_be_left_reading_goes_on_without(tmp_path: Path):
+    with opened(tmp_path) as lake:
+        lake.write(BTC, walk(10))
+        (tmp_path / "catalog.readers").write_text("stands for a disk that is full")
+        assert len(held(lake)) == 10
+        assert lake.missing(BTC, START, START + 600_000) == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -171,7 +171,7 @@ class RemoteFiles:
     def put(self, path: str, data: bytes) -> None:
         """One put, which such stores make whole or not at all."""
         full = self._full(path)
-        with told("write", self.address(path)):
+        with self._told("write", path):
             try:
                 self.fs.pipe_file(full, data)
             except (
@@ -184,20 +184,19 @@ class RemoteFiles:
 
     def get(self, path: str) -> bytes:
         """All bytes of an object."""
-        return bytes(self.fs.cat_file(self._full(path)))
+        with self._told("read", path, FileNotFoundError):
+            return bytes(self.fs.cat_file(self._full(path)))
 
     def exists(self, path: str) -> bool:
         """Whether an object stands there, asked anew."""
-        self.fs.invalidate_cache()
-        return bool(self.fs.exists(self._full(path)))
+        with self._told("look for", path):
+            self.fs.invalidate_cache()
+            return bool(self.fs.exists(self._full(path)))
 
     def remove(self, path: str) -> None:
         """Remove an object; it may be gone already."""
-        with told("remove", self.address(path)):
-            try:
-                self.fs.rm_file(self._full(path))
-            except FileNotFoundError:
-                return
+        with self._told("remove", path), suppress(FileNotFoundError):
+            self.fs.rm_file(self._full(path))
 
     def move(self, path: str, to: str) -> None:
         """Copy, then remove."""
@@ -206,11 +205,9 @@ class RemoteFiles:
 
     def paths(self) -> list[str]:
         """Every object of data."""
-        self.fs.invalidate_cache()
-        try:
-            found = self.fs.find(self.root)
-        except FileNotFoundError:
-            return []
+        with self._told("list", ""):
+            self.fs.invalidate_cache()
+            found = self.fs.find(self.root) if self.fs.exists(self.root) else []
         root = self.root.rstrip("/") + "/"
         names = [path[len(root) :] for path in found if path.startswith(root) and path.endswith(ENDING)]
         return sorted(name for name in names if not name.startswith(f"{QUARANTINE}/"))
@@ -218,6 +215,21 @@ class RemoteFiles:
     def clean(self) -> list[str]:
         """Nothing is written aside here."""
         return []
+
+    @contextmanager
+    def _told(self, verb: str, path: str, *passed: type[Exception]) -> Iterator[None]:
+        """Every kind of store has errors of its own; people get one line whichever it was."""
+        try:
+            with told(verb, self.address(path)):
+                yield
+        except LakeError as error:
+            if isinstance(error.__cause__, passed):
+                raise error.__cause__ from None
+            raise
+        except Exception as error:
+            raise LakeError(
+                f"cannot {verb} {self.address(path)}: {error or type(error).__name__}; nothing was changed"
+            ) from error
 
     def address(self, path: str) -> str:
         """The URL, as fsspec writes it."""

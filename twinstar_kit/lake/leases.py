@@ -57,17 +57,22 @@ class Leases:
     def hold(self, what: str) -> Lease:
         """A lease that tells others `what`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"{what}-{uuid.uuid4().hex}"
-        unborn, path = self.folder / f"{name}.new", self.folder / f"{name}.lease"
-        fd = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try_lock(fd)
-        os.rename(unborn, path)
-        return Lease(path, fd)
+        while True:
+            name = f"{what}-{uuid.uuid4().hex}"
+            unborn, path = self.folder / f"{name}.new", self.folder / f"{name}.lease"
+            fd = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                if try_lock(fd):
+                    os.rename(unborn, path)
+                    return Lease(path, fd)
+            except FileNotFoundError:
+                pass  # `live` took it for a dead one's in the instant before it was locked
+            os.close(fd)
 
     def live(self) -> list[str]:
         """What the living holders told; the leases of dead ones are removed."""
         told = []
-        for path in self.folder.glob("*.lease"):
+        for path in (*self.folder.glob("*.lease"), *self.folder.glob("*.new")):
             try:
                 fd = os.open(path, os.O_RDWR)
             except FileNotFoundError:
@@ -75,7 +80,7 @@ class Leases:
             try:
                 if try_lock(fd):
                     path.unlink(missing_ok=True)
-                else:
+                elif path.suffix == ".lease":
                     told.append(path.name.rpartition("-")[0])
             finally:
                 os.close(fd)
