@@ -63,6 +63,8 @@ class Market:
             return
         symbol = self.feed.instruments[0].symbol
         self.feed.tickers(now_ms)
+        self.feed.last(symbol, now_ms)
+        self.feed.bars(symbol, now_ms, now_ms + 1)
         self.feed.trades(symbol, now_ms, now_ms + 1)
         self.feed.forming_bar(symbol, now_ms)
         self.feed.book(symbol, now_ms, 1)
