@@ -292,6 +292,37 @@ def test_what_a_second_venue_filled_does_not_hide_an_outage(lake: Lake):
     assert (report.ok, report.total("healed"), report.total("outage")) == (True, 60, 120)
 
 
+# --- stored bars that cannot be true ---
+
+
+def crooked() -> Rows:
+    """A bar whose high lies below its low, and one that opens above its high."""
+    rows = TRUTH.copy()
+    rows[500, 2] = rows[500, 3] - 1
+    rows[5_000, 1] = rows[5_000, 2] + 1
+    return rows
+
+
+def test_bars_that_cannot_be_true_are_asked_for_again(lake: Lake):
+    fill(lake, MemorySource({SYMBOL: crooked()}))
+    source = MemorySource({SYMBOL: TRUTH})
+    report = cure(lake, source)
+    assert (report.ok, report.total("revised"), report.parts[0].notes) == (True, 2, [])
+    assert np.array_equal(rows(lake), TRUTH)
+    repairs = [entry for entry in lake.log(SERIES) if entry["kind"] == "repair"]
+    assert [entry["old"] for entry in repairs] == [[crooked()[500].tolist()], [crooked()[5_000].tolist()]]
+    does_nothing(lake, source)
+
+
+def test_a_venue_that_insists_keeps_its_word_and_the_report_says_so(lake: Lake):
+    source = MemorySource({SYMBOL: crooked()})
+    fill(lake, source)
+    report = cure(lake, source)
+    assert np.array_equal(rows(lake), crooked())
+    assert report.parts[0].notes[0].startswith("2 stored bars cannot be true")
+    does_nothing(lake, source)
+
+
 # --- what stays missing, and what cannot be done ---
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.lake.asking import settled
 from twinstar_kit.lake.backfill import GIVE_UP_AFTER, Progress, backfill
+from twinstar_kit.lake.doubts import ask_about_doubtful
 from twinstar_kit.lake.planner import length
 from twinstar_kit.lake.proofs import prove
 from twinstar_kit.lake.remedies import Patient, SeriesHeal, ask_again, borrow, rebuild
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake
 
 STEPS = (ask_again, rebuild, borrow, prove)
-COUNTS = ("holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage")
+COUNTS = ("holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage", "revised")
 
 
 @dataclass
@@ -82,7 +83,8 @@ def heal(
     Each hole is looked at in this order: the venue is asked again; its trades, where they cover the hole without a
     break; `second`, another venue, whose bars are marked as healed when its prices beside the hole are those of the
     first, and as disputed when they are further off. What nobody has is proven absent when the whole venue was silent
-    or when no venue saw a trade. The rest stays missing and is listed. No step is taken twice for the same bar.
+    or when no venue saw a trade. The rest stays missing and is listed. Stored bars that cannot be true are asked for
+    again too. No step is taken twice for the same bar.
     """
     clock = clock or lake._place.clock
     begun = time.perf_counter()
@@ -119,6 +121,7 @@ def heal(
 def _heal_one(p: Patient) -> None:
     p.part.holes = length(p.missing(), p.step)
     try:
+        ask_about_doubtful(p)
         for step in STEPS:
             if not p.missing():
                 break

@@ -37,7 +37,7 @@ class SeriesHeal:
 
     `holes` were missing at first: `again` came when the venue was asked again, `from_trades` were rebuilt,
     `healed` were taken from a second venue and agree with the neighbours, `disputed` were taken and do not quite,
-    `no_trade` and `outage` are proven absent. The rest is in `left`, with what stands against each part in `notes`.
+    `no_trade` and `outage` are proven absent. `revised` bars were stored and could not be true. The rest is in `left`, with what stands against each part in `notes`.
     """
 
     series: Series
