@@ -25,6 +25,7 @@ def test_with_all_faults_spent_every_bar_is_there_and_nobody_asked_too_early(see
             clock=venue.clock,
             sleep=lambda seconds: venue.clock.advance(int(-(-seconds * 1_000 // 1))) and None,
             chance=random.Random(seed),
+            attempts=13,  # the twelve faults that make an answer fail may all stand in the way of one
             instruments={"BTC/USDT": BARS.instrument},
         )
 
