@@ -7,16 +7,11 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lake.bars import MINUTE, START, walk
 from lake.lakes import BTC, FEBRUARY, opened
 
 from twinstar_kit.kernel.errors import DataError, UsageError
 from twinstar_kit.lake import Gap, Lake, LakeDamaged, Provenance, Series
-from twinstar_kit.lake.holes import joined, subtract
-
-SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted).map(tuple), max_size=6)
 
 
 def at(minute: int) -> int:
@@ -94,16 +89,6 @@ def test_what_was_asked_in_vain_is_remembered_for_each_source(tmp_path: Path):
         assert lake.was_asked(BTC, at(0), at(60), "kraken") == []
         lake.asked(BTC, at(10), at(20), "binance", 3)
         assert lake.was_asked(BTC, at(0), at(60), "binance") == [(at(0), at(10))]
-
-
-@given(SPANS, SPANS)
-def test_intervals_are_subtracted_as_sets_of_points_are(spans, taken):
-    def points(of):
-        return {n for first, end in of for n in range(first, end)}
-
-    left = subtract(spans, taken)
-    assert points(left) == points(spans) - points(taken)
-    assert left == joined(left)
 
 
 def test_the_log_can_only_grow_and_shows_every_change_of_what_it_held(tmp_path: Path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from twinstar_kit.feeds.resample import ceil_time
@@ -12,6 +13,7 @@ from twinstar_kit.kernel.records import canonical_json
 from twinstar_kit.lake import log
 from twinstar_kit.lake.catalog import Db, Known
 from twinstar_kit.lake.place import Place
+from twinstar_kit.lake.planner import common, merge, without
 from twinstar_kit.lake.provenance import ABSENT, Gap, Provenance
 from twinstar_kit.lake.reading import Plan, chunks, plan
 
@@ -49,7 +51,7 @@ def missing(place: Place, known: Known, since_ms: int, until_ms: int) -> list[Ga
     with place.pin():
         stored = list(runs(place, plan(place, known, since_ms, until_ms)))
     proven = [(gap.first_ms, gap.until_ms) for gap in _proofs(place, known, since_ms, until_ms)]
-    return [Gap(a, b, (b - a) // step) for a, b in subtract([(since_ms, until_ms)], [*stored, *proven])]
+    return [Gap(a, b, (b - a) // step) for a, b in without([(since_ms, until_ms)], [*stored, *proven])]
 
 
 def absences(place: Place, known: Known, since_ms: int, until_ms: int) -> list[Gap]:
@@ -59,11 +61,15 @@ def absences(place: Place, known: Known, since_ms: int, until_ms: int) -> list[G
     if not proofs:
         return []
     with place.pin():
-        stored = list(runs(place, plan(place, known, since_ms, until_ms)))
+        stored = merge(runs(place, plan(place, known, since_ms, until_ms)))
+    firsts, ends = [first for first, _ in stored], [end for _, end in stored]
     return [
         Gap(a, b, (b - a) // step, gap.reason, gap.proof)
         for gap in proofs
-        for a, b in subtract([(gap.first_ms, gap.until_ms)], stored)
+        for a, b in without(
+            [(gap.first_ms, gap.until_ms)],
+            stored[bisect_right(ends, gap.first_ms) : bisect_left(firsts, gap.until_ms)],
+        )
     ]
 
 
@@ -88,34 +94,44 @@ def _overlapping(db: Db, known: Known, since_ms: int, until_ms: int) -> list[tup
 
 
 def prove_absent(
-    place: Place, known: Known, first_ms: int, until_ms: int, reason: Provenance, proof: dict[str, Any]
+    place: Place, known: Known, spans: Sequence[Span], reason: Provenance, proof: dict[str, Any]
 ) -> None:
-    """Record why no bar of [first_ms, until_ms) can be there; the same proof again changes nothing.
+    """Record why no bar of any span can be there, in one transaction; the same proof again changes nothing.
 
-    DataError when a bar of it is stored, or when the ends are not opens of bars.
+    DataError when a bar of one is stored, or when its ends are not opens of bars.
     """
     reason, step = Provenance(reason), known.series.timeframe_ms
     if reason not in ABSENT:
         raise UsageError(f"the reason of an absence is NO_TRADE or OUTAGE, not {reason.name}")
-    if until_ms <= first_ms or ceil_time(first_ms, step) != first_ms or ceil_time(until_ms, step) != until_ms:
-        raise DataError(f"{known.series}: [{first_ms}, {until_ms}) does not begin and end at opens of bars")
+    for first, until in spans:
+        if until <= first or ceil_time(first, step) != first or ceil_time(until, step) != until:
+            raise DataError(f"{known.series}: [{first}, {until}) does not begin and end at opens of bars")
+    if not spans:
+        return
+    begin, end = min(first for first, _ in spans), max(until for _, until in spans)
     with place.pin():
-        stored = list(runs(place, plan(place, known, first_ms, until_ms)))
+        stored = common(spans, runs(place, plan(place, known, begin, end)))
     if stored:
         raise DataError(f"{known.series}: a bar at {stored[0][0]} is stored; it cannot be proven absent")
-    text = canonical_json(proof).decode()
     with place.catalog.writing() as db:
-        old = _overlapping(db, known, first_ms, until_ms)
-        told = [(a, b) for _, a, b, why, said in old if why == reason and said == text]
-        if not subtract([(first_ms, until_ms)], told):
-            return
-        for number, a, b, why, said in old:  # the new proof takes the place of what it overlaps
-            db.execute("DELETE FROM absences WHERE id = ?", (number,))
-            for left in subtract([(a, b)], [(first_ms, until_ms)]):
-                _insert(db, known, *left, why, said)
-        _insert(db, known, first_ms, until_ms, int(reason), text)
-        body = {"reason": reason.name.lower(), "proof": proof, "bars": (until_ms - first_ms) // step}
-        log.record(db, place.clock.milliseconds(), "absence", known.id, first_ms, until_ms, body)
+        for span in spans:
+            _prove(db, place, known, span, reason, proof)
+
+
+def _prove(db: Db, place: Place, known: Known, span: Span, reason: Provenance, proof: dict[str, Any]) -> None:
+    text = canonical_json(proof).decode()
+    old = _overlapping(db, known, *span)
+    told = [(a, b) for _, a, b, why, said in old if why == reason and said == text]
+    if not without([span], told):
+        return
+    for number, a, b, why, said in old:  # the new proof takes the place of what it overlaps
+        db.execute("DELETE FROM absences WHERE id = ?", (number,))
+        for left in without([(a, b)], [span]):
+            _insert(db, known, *left, why, said)
+    _insert(db, known, *span, int(reason), text)
+    bars = (span[1] - span[0]) // known.series.timeframe_ms
+    body = {"reason": reason.name.lower(), "proof": proof, "bars": bars}
+    log.record(db, place.clock.milliseconds(), "absence", known.id, *span, body)
 
 
 def _insert(db: Db, known: Known, first_ms: int, until_ms: int, reason: int, proof: str) -> None:
@@ -143,41 +159,4 @@ def was_asked(place: Place, known: Known, since_ms: int, until_ms: int, source: 
     )
     with place.catalog.reading() as db:
         found = db.execute(query, (known.id, source, since_ms, until_ms)).fetchall()
-    return joined((max(a, since_ms), min(b, until_ms)) for a, b in found)
-
-
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """Ascending spans without overlap.
-
-    >>> joined([(0, 2), (5, 6), (1, 3)])
-    [(0, 3), (5, 6)]
-    """
-    out: list[Span] = []
-    for first, end in sorted(spans):
-        if out and first <= out[-1][1]:
-            out[-1] = (out[-1][0], max(end, out[-1][1]))
-        elif end > first:
-            out.append((first, end))
-    return out
-
-
-def subtract(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
-    """What is left of `spans`.
-
-    >>> subtract([(0, 10)], [(2, 3), (8, 12)])
-    [(0, 2), (3, 8)]
-    """
-    out: list[Span] = []
-    gone = joined(taken)
-    for first, end in joined(spans):
-        for a, b in gone:
-            if b <= first:
-                continue
-            if a >= end:
-                break
-            if a > first:
-                out.append((first, a))
-            first = b
-        if first < end:
-            out.append((first, end))
-    return out
+    return merge((max(a, since_ms), min(b, until_ms)) for a, b in found)

@@ -36,9 +36,9 @@ def prove(p: Patient) -> None:
         return
     nowhere = p.lake.was_asked(p.series, p.since_ms, p.until_ms, p.second.name)
     proof = {"rule": "no trade", "asked": [p.source.name, again(p.source.name), p.second.name]}
-    for first, until in common(common(p.missing(), twice), nowhere):
-        p.lake.prove_absent(p.series, first, until, Provenance.NO_TRADE, proof)
-        p.part.no_trade += length([(first, until)], p.step)
+    untraded = common(common(p.missing(), twice), nowhere)
+    p.lake.prove_all_absent(p.series, untraded, Provenance.NO_TRADE, proof)
+    p.part.no_trade += length(untraded, p.step)
 
 
 def _silence(p: Patient, hole: Interval) -> tuple[list[Interval], list[str]]:

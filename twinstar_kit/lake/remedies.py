@@ -160,10 +160,13 @@ def _make_bars(p: Patient, group: Sequence[Interval], trades: Rows) -> None:
     why = f"missing at {p.source.name}; its trades {first_id} to {last_id} cover it without a break"
     p.part.from_trades += p.repair(rows, Provenance.FROM_TRADES, by_trades(p.source.name), why)
     proof = {"rule": "no trade", "first_id": first_id, "last_id": last_id, "trades": len(trades)}
-    for first, until in group:
-        for quiet in holes(within(rows, [(first, until)])[:, 0], first, until, p.step):
-            p.lake.prove_absent(p.series, *quiet, Provenance.NO_TRADE, proof)
-            p.part.no_trade += length([quiet], p.step)
+    quiet = [
+        hole
+        for first, until in group
+        for hole in holes(within(rows, [(first, until)])[:, 0], first, until, p.step)
+    ]
+    p.lake.prove_all_absent(p.series, quiet, Provenance.NO_TRADE, proof)
+    p.part.no_trade += length(quiet, p.step)
 
 
 def _covering(

@@ -153,7 +153,13 @@ class Lake:
         self, series: Series, first_ms: int, until_ms: int, reason: Provenance, proof: dict[str, Any]
     ) -> None:
         """Record why the bars of [first_ms, until_ms) cannot be there; DataError when one of them is."""
-        holes.prove_absent(self._place, self._known(series), first_ms, until_ms, reason, proof)
+        holes.prove_absent(self._place, self._known(series), [(first_ms, until_ms)], reason, proof)
+
+    def prove_all_absent(
+        self, series: Series, spans: Sequence[tuple[int, int]], reason: Provenance, proof: dict[str, Any]
+    ) -> None:
+        """The same for many stretches with one proof, all or none."""
+        holes.prove_absent(self._place, self._known(series), spans, reason, proof)
 
     def absences(self, series: Series, since_ms: int | None = None, until_ms: int | None = None) -> list[Gap]:
         """Proven absences, less what came to be stored after all."""
