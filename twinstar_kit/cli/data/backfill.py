@@ -152,9 +152,9 @@ def maintain(
     home: options.Home = None,
     json: options.Json = False,
 ) -> None:
-    """Bring the lake up to date and to a proof; made for a schedule.
+    """Bring the lake up to date and to a proof.
 
-    Sets damaged files aside, fetches what is missing, heals, verifies, certifies what changed, tidies up and takes a
+    Made for a schedule: sets damaged files aside, fetches what is missing, heals, verifies, certifies what changed, tidies up and takes a
     snapshot. A second run right after asks nothing and writes nothing. Exit 1 unless every bar is there or explained.
 
     \b
