@@ -187,7 +187,7 @@ def test_a_symbol_is_followed_from_its_first_bar(tmp_path: Path):
     ):
         report = lake.backfill(source_of(venue), ["BTC/USDT"], since=START - 365 * 86_400_000)
         assert report.parts[0].listed_ms == START
-        assert venue.log.count("request", endpoint="klines") <= 1 + 1 + 12 + 1
+        assert venue.log.count("request", endpoint="klines") <= 1 + 1 + 12 + 2
         (absence,) = lake.absences(Series("binance", "BTC/USDT"))
         assert (absence.until_ms, absence.reason) == (START, Provenance.OUTAGE)
         equals = rows(lake, "BTC/USDT")

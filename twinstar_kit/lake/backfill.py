@@ -177,10 +177,13 @@ class _Job:
             if listing is not None and listing.begins_here:
                 yield self._skip(listing.prove(self.lake, None))
             yield from self._fetch(asker, self.todo)
-            self.lake.compact(self.series)
             if listing is not None and listing.begins_here:
+                # a proof takes more than one empty answer
+                for _ in self._fetch(asker, listing.first_day(self.lake.info(self.series).first_ms)):
+                    continue
                 self.part.listed_ms = self.lake.info(self.series).first_ms
                 listing.prove(self.lake, self.part.listed_ms)
+            self.lake.compact(self.series)
         finally:
             self.part.requests = asker.requests + (listing.requests if listing else 0)
             left = unasked(self.lake, self.series, self.since_ms, self.until_ms)

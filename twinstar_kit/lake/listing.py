@@ -56,18 +56,18 @@ class Listing:
         """Whether the symbol was first traded on the day of `since_ms` or later."""
         return self.day_ms is None or self.day_ms >= floor_time(self.since_ms, DAY_MS)
 
+    def first_day(self, first_ms: int | None) -> list[Interval]:
+        """From the first daily bar to the first bar stored: what only the bars themselves can tell."""
+        begun = max(self.since_ms, self._day_ms)
+        return [] if first_ms is None or first_ms <= begun else [(begun, first_ms)]
+
     def prove(self, lake: Lake, first_ms: int | None) -> list[Interval]:
         """Record that there is nothing before the first daily bar, nor before `first_ms`, the first bar stored.
 
-        Returns what was proven. Between the two only what the venue was asked for and has not got counts as proven.
+        Returns what was proven. Of the first day, only what the venue was asked for and has not got counts as proven.
         """
-        day_ms = floor_time(self.until_ms, DAY_MS) - DAY_MS if self.day_ms is None else self.day_ms
-        nothing = [(self.since_ms, min(day_ms, self.until_ms))]
-        if first_ms is not None:
-            begun = max(self.since_ms, day_ms)
-            nothing += common(
-                [(begun, first_ms)], lake.was_asked(self.series, begun, first_ms, self.series.exchange)
-            )
+        told = lake.was_asked(self.series, self.since_ms, self.until_ms, self.series.exchange)
+        nothing = [(self.since_ms, min(self._day_ms, self.until_ms)), *common(self.first_day(first_ms), told)]
         known = [
             (gap.first_ms, gap.until_ms) for gap in lake.absences(self.series, self.since_ms, self.until_ms)
         ]
@@ -77,6 +77,10 @@ class Listing:
             "first_day_ms": self.day_ms,
             "first_ms": first_ms,
         }
-        for first, until in proven:
-            lake.prove_absent(self.series, first, until, Provenance.OUTAGE, proof)
+        lake.prove_all_absent(self.series, proven, Provenance.OUTAGE, proof)
         return proven
+
+    @property
+    def _day_ms(self) -> int:
+        """The open of the first daily bar; where there is none, that of the last that could not be told yet."""
+        return floor_time(self.until_ms, DAY_MS) - DAY_MS if self.day_ms is None else self.day_ms
