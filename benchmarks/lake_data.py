@@ -20,7 +20,7 @@ from twinstar_kit.feeds import minutes, noise, universe
 from twinstar_kit.jit import cache_dir
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.lake import Lake, Series, codec
+from twinstar_kit.lake import Lake, Series, catalog, codec
 from twinstar_kit.lake.provenance import Provenance
 
 SYMBOLS, MINUTES = 98, 525_600
@@ -32,7 +32,7 @@ REAL_BTC = ("20210326", "20220615", "20230826", "20241001", "20250101")
 @cache
 def folder() -> Path:
     """Where generated data is kept: named by the sources that make it, so that it is made anew when they change."""
-    made_by = [Path(module.__file__).read_bytes() for module in (minutes, noise, universe, codec)]
+    made_by = [Path(module.__file__).read_bytes() for module in (minutes, noise, universe, codec, catalog)]
     return cache_dir() / "bench" / hashlib.sha256(b"".join(made_by)).hexdigest()[:16]
 
 

@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -248,14 +250,33 @@ def test_a_catalog_that_cannot_grow_is_one_clear_error(tmp_path: Path):
         assert lake.append(BTC, rows).added == 19_900
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the next test stands for this one")
-def test_a_folder_without_permission_is_one_clear_error(tmp_path: Path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(LakeError, match=r"cannot .*check the folder's permissions"):
-            Lake(tmp_path)
-    finally:
-        tmp_path.chmod(0o700)
+@pytest.fixture
+def powerless() -> Iterator[None]:
+    """Root may write everywhere, so it becomes nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.fixture
+def locked(powerless: None) -> Iterator[Path]:
+    """A folder of one's own that may be read and not be written."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+
+
+def test_a_folder_without_permission_is_one_clear_error(locked: Path):
+    with pytest.raises(LakeError, match=r"cannot open or write .*; check the folder's permissions"):
+        Lake(locked)
+    with pytest.raises(LakeError, match=r"cannot make the lake's folder .*: Permission denied"):
+        Lake(locked / "lake")
+    assert list(locked.iterdir()) == []
 
 
 def test_a_place_where_no_folder_can_be_made_is_one_clear_error(tmp_path: Path):

@@ -29,7 +29,7 @@ from lake.lakes import (
 
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.lake import CorruptFile, Lake, Series, codec, pages
+from twinstar_kit.lake import CorruptFile, Lake, LakeDamaged, Series, codec, pages
 from twinstar_kit.lake.rows import COLUMNS
 
 EVERY_KIND = [
@@ -140,6 +140,24 @@ def test_a_flipped_bit_anywhere_in_a_file_is_caught_and_the_file_is_named(tmp_pa
             held(lake)
         path.write_bytes(good)
         assert len(held(lake)) == 2_000
+
+
+def test_a_flipped_bit_in_the_tail_is_caught(tmp_path: Path):
+    with opened(tmp_path) as lake:
+        lake.append(BTC, walk(20))
+        with lake._place.catalog.writing() as db:
+            (rows,) = db.execute("SELECT rows FROM tail").fetchone()
+            bad = bytearray(rows)
+            bad[77] ^= 16
+            db.execute("UPDATE tail SET rows = ?", (bytes(bad),))
+        for deed in (
+            lambda: held(lake),
+            lake.compact,
+            lambda: lake.write(BTC, walk(30)),
+            lambda: lake.append(BTC, walk(5)),
+        ):
+            with pytest.raises(LakeDamaged, match="batch 1 of 2025-01 is not what was written"):
+                deed()
 
 
 def codec_layout(lake: Lake) -> pages.Layout:

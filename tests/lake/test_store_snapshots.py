@@ -221,3 +221,18 @@ def test_where_no_lease_can_be_left_reading_goes_on_without(tmp_path: Path):
         (tmp_path / "catalog.readers").write_text("stands for a disk that is full")
         assert len(held(lake)) == 10
         assert lake.missing(BTC, START, START + 600_000) == []
+
+
+def test_a_snapshot_that_is_dropped_keeps_nothing_any_more_and_the_log_says_so(tmp_path: Path):
+    rows = walk(50)
+    with opened(tmp_path) as lake:
+        lake.write(BTC, rows)
+        lake.snapshot("old")
+        lake.write(BTC, revised(rows, 50))
+        assert lake.collect_garbage() == []
+        lake.drop_snapshot("old")
+        assert len(lake.collect_garbage()) == 1
+        assert lake.log()[-1]["kind"] == "snapshot dropped"
+        assert lake.log()[-1]["name"] == "old"
+        with pytest.raises(UsageError, match="there is no snapshot 'old'; there are none"):
+            lake.drop_snapshot("old")

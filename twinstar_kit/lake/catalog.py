@@ -50,7 +50,7 @@ CREATE INDEX files_by_hash ON files(hash);
 CREATE TABLE tail(          -- rows that are in no file yet, batch by batch; a later batch lies over an earlier one
     seq INTEGER PRIMARY KEY AUTOINCREMENT, series INTEGER NOT NULL REFERENCES series, part TEXT NOT NULL,
     first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, added INTEGER NOT NULL,
-    rows BLOB NOT NULL, marks BLOB NOT NULL
+    rows BLOB NOT NULL, marks BLOB NOT NULL, crc INTEGER NOT NULL
 );
 CREATE INDEX tail_of_series ON tail(series, last_ms);
 CREATE INDEX tail_of_part ON tail(series, part);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.records import canonical_json
-from twinstar_kit.lake import log
+from twinstar_kit.lake import log, tail
 from twinstar_kit.lake.catalog import Db, Known, current_file, list_files, new_version, swap_file, version_now
 from twinstar_kit.lake.errors import LakeError
 from twinstar_kit.lake.files import QUARANTINE
@@ -63,23 +64,18 @@ def _compact_part(place: Place, known: Known, part: str, before_ms: int) -> int:
     for _ in range(ATTEMPTS):
         with place.catalog.reading() as db:
             file = current_file(db, known.id, part)
-            query = "SELECT seq, last_ms, rows, marks FROM tail WHERE series = ? AND part = ? ORDER BY seq"
-            tail = db.execute(query, (known.id, part)).fetchall()
+            held = tail.of_part(db, known.id, part)
         # only a beginning of the tail may leave it: what stays lies over what goes
-        late = next((k for k, (_, last_ms, _, _) in enumerate(tail) if last_ms >= before_ms), len(tail))
-        tail = tail[:late]
-        if not tail:
+        going = list(itertools.takewhile(lambda batch: batch.last_ms < before_ms, held))
+        if not going:
             return 0
-        rows, marks = laid_over(place, known.series.kind, file, [(r, m) for _, _, r, m in tail])
-        ref = place.store(known, part, rows, marks)
-        base = Base(file, tail[-1][0])
+        ref = place.store(known, part, *laid_over(place, known.series.kind, file, going))
+        base = Base(file, going[-1].seq)
         with place.catalog.writing() as db:
             if stands(db, place, known, base, ref):
                 swap_file(db, known.id, ref, new_version(db, place.clock.milliseconds(), "compaction"))
-                db.execute(
-                    "DELETE FROM tail WHERE series = ? AND part = ? AND seq <= ?", (known.id, part, base.seq)
-                )
-                return sum(len(marks) for *_, marks in tail)
+                tail.drop(db, known.id, part, base.seq)
+                return sum(len(batch.marks) for batch in going)
         place.discard([ref])
     raise LakeError(f"{known.series}: other writers were faster {ATTEMPTS} times; compact again")
 
@@ -126,6 +122,19 @@ def snapshots(place: Place) -> list[Snapshot]:
     """Every snapshot, the oldest first."""
     with place.catalog.reading() as db:
         return _snapshots(db)
+
+
+def drop_snapshot(place: Place, name: str | int) -> None:
+    """Let go of a snapshot, by name or id; its files go with the next `collect_garbage` if nothing else needs them."""
+    with place.catalog.writing() as db:
+        held = [s for s in _snapshots(db) if name in (s.name, s.id)]
+        if not held:
+            raise UsageError(
+                f"there is no snapshot {name!r}; there are {', '.join(repr(s.name) for s in _snapshots(db)[-5:]) or 'none'}"
+            )
+        db.execute("DELETE FROM snapshots WHERE id = ?", (held[0].id,))
+        body = {"name": held[0].name, "ts": held[0].ts, "digest": held[0].digest}
+        log.record(db, place.clock.milliseconds(), "snapshot dropped", None, None, None, body)
 
 
 def version_of(place: Place, as_of: str | int | None) -> int | None:

@@ -16,7 +16,7 @@ from twinstar_kit.feeds.resample import ceil_time
 from twinstar_kit.kernel.bars import Bars, format_timeframe
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.lake import codec
+from twinstar_kit.lake import codec, tail
 from twinstar_kit.lake.catalog import FileRef, Known, list_files
 from twinstar_kit.lake.codec import Decoded
 from twinstar_kit.lake.joining import join
@@ -86,19 +86,18 @@ class Plan:
     since_ms: int
     until_ms: int
     files: list[FileRef]
-    tail: dict[str, list[tuple[bytes, bytes]]]
+    tail: dict[str, list[tail.Batch]]
 
 
 def plan(place: Place, known: Known, since_ms: int, until_ms: int, version: int | None = None) -> Plan:
     """File list and tail, read in one transaction; a snapshot has no tail."""
-    tail: dict[str, list[tuple[bytes, bytes]]] = {}
+    late: dict[str, list[tail.Batch]] = {}
     with place.catalog.reading() as db:
         files = list_files(db, known.id, since_ms, until_ms, version)
         if version is None:
-            query = "SELECT part, rows, marks FROM tail WHERE series = ? AND last_ms >= ? AND first_ms < ? ORDER BY seq"
-            for part, rows, marks in db.execute(query, (known.id, since_ms, until_ms)):
-                tail.setdefault(part, []).append((rows, marks))
-    return Plan(known, since_ms, until_ms, files, tail)
+            for batch in tail.between(db, known.id, since_ms, until_ms):
+                late.setdefault(batch.part, []).append(batch)
+    return Plan(known, since_ms, until_ms, files, late)
 
 
 def chunks(place: Place, plan: Plan, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
@@ -107,8 +106,8 @@ def chunks(place: Place, plan: Plan, columns: Sequence[str] | None = None) -> It
     names = wanted(series.kind, columns)
     by_part = {ref.part: ref for ref in plan.files}
     for part in sorted(by_part.keys() | plan.tail.keys()):
-        ref, tail = by_part.get(part), plan.tail.get(part)
-        for decoded in _part(place, series.kind, ref, tail, names, plan):
+        ref = by_part.get(part)
+        for decoded in _part(place, series.kind, ref, plan.tail.get(part), names, plan):
             if len(decoded.columns[names[0]]):
                 yield Chunk(series, part, ref.id if ref else None, decoded)
 
@@ -125,10 +124,10 @@ def wanted(kind: Kind, columns: Sequence[str] | None) -> list[str]:
 
 
 def _part(
-    place: Place, kind: Kind, ref: FileRef | None, tail: list[tuple[bytes, bytes]] | None, names: list[str], plan: Plan,
+    place: Place, kind: Kind, ref: FileRef | None, late: list[tail.Batch] | None, names: list[str], plan: Plan,
 ) -> Iterator[Decoded]:  # fmt: skip
-    if tail:
-        rows, marks = laid_over(place, kind, ref, tail)
+    if late:
+        rows, marks = laid_over(place, kind, ref, late)
         stamps = rows[:, 0]
         kept = slice(*np.searchsorted(stamps, (plan.since_ms, plan.until_ms)))
         yield picked(kind, rows[kept], marks[kept], names)
@@ -170,15 +169,14 @@ def file_rows(place: Place, kind: Kind, ref: FileRef | None) -> tuple[Rows, Mark
 
 
 def laid_over(
-    place: Place, kind: Kind, ref: FileRef | None, tail: list[tuple[bytes, bytes]]
+    place: Place, kind: Kind, ref: FileRef | None, late: Sequence[tail.Batch]
 ) -> tuple[Rows, Marks]:
     """The rows of a file with the tail's batches laid over them in the order they came."""
     rows, marks = file_rows(place, kind, ref)
-    if not tail:
+    if not late:
         return rows, marks
-    late = codec.from_blob(kind, b"".join(batch for batch, _ in tail))
-    late_marks = np.frombuffer(b"".join(marks for _, marks in tail), np.int8)
-    return latest(kind, np.concatenate([rows, late]), np.concatenate([marks, late_marks]))
+    newer, newer_marks = tail.joined(kind, late)
+    return latest(kind, np.concatenate([rows, newer]), np.concatenate([marks, newer_marks]))
 
 
 class Reading:

@@ -259,6 +259,10 @@ class Lake:
         """Every snapshot, the oldest first."""
         return keeping.snapshots(self._place)
 
+    def drop_snapshot(self, name: str | int) -> None:
+        """Let go of a snapshot, by name or id; its files go with the next `collect_garbage`."""
+        keeping.drop_snapshot(self._place, name)
+
     def collect_garbage(self) -> list[str]:
         """Remove files that no list, snapshot or reader needs, and leftovers of killed writers; returns their paths."""
         return keeping.collect_garbage(self._place)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from twinstar_kit.lake import codec, log
+from twinstar_kit.lake import log, tail
 from twinstar_kit.lake.catalog import Db, FileRef, Known, current_file, list_files, new_version, swap_file
 from twinstar_kit.lake.errors import LakeError
 from twinstar_kit.lake.place import Place
@@ -87,30 +87,17 @@ def _append_part(
 ) -> Written:
     kind, first, last = known.series.kind, int(rows[0, 0]), int(rows[-1, 0])
     files = list_files(db, known.id, first, last + 1)
-    query = "SELECT rows, marks FROM tail WHERE series = ? AND last_ms >= ? AND first_ms <= ? ORDER BY seq"
-    tail = db.execute(query, (known.id, first, last)).fetchall()
+    late = tail.between(db, known.id, first, last + 1)
     written = Written(added=len(rows))
-    if files or tail:
-        old, old_marks = laid_over(place, kind, files[0] if files else None, tail)
+    if files or late:
+        old, old_marks = laid_over(place, kind, files[0] if files else None, late)
         kept = slice(*np.searchsorted(old[:, 0], (first, last + 1)))
         merged = merge(kind, old[kept], old_marks[kept], rows, marks)
         written = Written(merged.added, merged.same, merged.revised)
         rows, marks = rows[merged.fresh], marks[merged.fresh]
         _record(db, place, known, part, merged, Why("revision", source))
     if len(rows):
-        values = (
-            known.id,
-            part,
-            int(rows[0, 0]),
-            int(rows[-1, 0]),
-            written.added,
-            codec.to_blob(rows),
-            marks.tobytes(),
-        )
-        db.execute(
-            "INSERT INTO tail(series, part, first_ms, last_ms, added, rows, marks) VALUES (?,?,?,?,?,?,?)",
-            values,
-        )
+        tail.add(db, known.id, part, rows, marks, written.added)
     return written
 
 
@@ -158,10 +145,9 @@ def lay(place: Place, known: Known, part: str) -> tuple[Base, Rows, Marks]:
     """All rows of a month as of now."""
     with place.catalog.reading() as db:
         file = current_file(db, known.id, part)
-        query = "SELECT seq, rows, marks FROM tail WHERE series = ? AND part = ? ORDER BY seq"
-        tail = db.execute(query, (known.id, part)).fetchall()
-    rows, marks = laid_over(place, known.series.kind, file, [(rows, marks) for _, rows, marks in tail])
-    return Base(file, tail[-1][0] if tail else 0), rows, marks
+        late = tail.of_part(db, known.id, part)
+    rows, marks = laid_over(place, known.series.kind, file, late)
+    return Base(file, late[-1].seq if late else 0), rows, marks
 
 
 def stands(db: Db, place: Place, known: Known, base: Base, ref: FileRef) -> bool:
@@ -173,11 +159,8 @@ def stands(db: Db, place: Place, known: Known, base: Base, ref: FileRef) -> bool
 def _stands(db: Db, place: Place, b: Batch, month: Month) -> bool:
     part = month.ref.part
     rows = b.rows[next(at for label, at in parts(b.known.series.kind, b.rows) if label == part)]
-    query = "SELECT 1 FROM tail WHERE series = ? AND part = ? AND seq > ? AND last_ms >= ? AND first_ms <= ?"
-    newer = db.execute(
-        query, (b.known.id, part, month.base.seq, int(rows[0, 0]), int(rows[-1, 0]))
-    ).fetchone()
-    return newer is None and stands(db, place, b.known, month.base, month.ref)
+    newer = tail.overlaps(db, b.known.id, part, month.base.seq, int(rows[0, 0]), int(rows[-1, 0]))
+    return not newer and stands(db, place, b.known, month.base, month.ref)
 
 
 def _commit(db: Db, place: Place, b: Batch, ready: list[Month], why: Why) -> None:
@@ -187,9 +170,7 @@ def _commit(db: Db, place: Place, b: Batch, ready: list[Month], why: Why) -> Non
     version = new_version(db, place.clock.milliseconds(), what, why.source)
     for base, merged, ref in ready:
         swap_file(db, b.known.id, ref, version)
-        db.execute(
-            "DELETE FROM tail WHERE series = ? AND part = ? AND seq <= ?", (b.known.id, ref.part, base.seq)
-        )
+        tail.drop(db, b.known.id, ref.part, base.seq)
         if why.kind == "repair":
             at = next(at for label, at in parts(b.known.series.kind, b.rows) if label == ref.part)
             merged = _repaired(merged, b.rows[at][merged.fresh])
