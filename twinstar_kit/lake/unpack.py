@@ -15,8 +15,9 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from twinstar_kit.jit import compiled, inlined
+from twinstar_kit.jit import borrowed, compiled, hot, inlined
 
+U: Any = np.uint64
 ROOM = 16
 """Bytes that must follow a page, since values are read eight bytes at a time; the end of a Parquet file is longer."""
 
@@ -35,106 +36,101 @@ def _word_at(typing: Any, data: Any, at: Any) -> Any:
 
 
 _word: Any = intrinsic(_word_at)
+_lent: Any = borrowed
 
 
-@inlined
+@hot
 def _number(data: Any, at: Any) -> Any:
     """A number of seven bits a byte, and where it ends."""
-    value, shift = np.uint64(0), np.uint64(0)
+    value, shift = U(0), U(0)
     while True:
-        byte = np.uint64(data[at])
-        at += 1
-        value |= (byte & np.uint64(127)) << shift
-        shift += np.uint64(7)
-        if byte < np.uint64(128):
+        byte = U(data[at])
+        at += U(1)
+        value |= (byte & U(127)) << shift
+        shift += U(7)
+        if byte < U(128):
             return value, at
 
 
-@inlined
+@hot
 def _signed(value: Any) -> Any:
-    return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1))
+    return np.int64(value >> U(1)) ^ -np.int64(value & U(1))
 
 
 @inlined
 def _wide(data: Any, at: Any, bit: Any, width: Any) -> Any:
     """57 to 64 bits that begin `bit` bits after byte `at`: they may lie in nine bytes."""
-    at += bit >> 3
-    off = np.uint64(bit & 7)
+    at += bit >> U(3)
+    off = bit & U(7)
     value: Any = _word(data, at) >> off
-    if off > 0:
-        value |= np.uint64(data[at + 8]) << (np.uint64(64) - off)
-    return value if width == 64 else value & ((np.uint64(1) << np.uint64(width)) - np.uint64(1))
+    if off > U(0):
+        value |= U(data[at + U(8)]) << (U(64) - off)
+    return value if width == U(64) else value & ((U(1) << width) - U(1))
 
 
 @compiled
-def unpack(data: Any, start: int, out: Any) -> Any:
+def unpack(data: Any, start: Any, out: Any) -> Any:
     """Decode the page that begins at byte `start` into `out`, which has its length; returns where the page ends.
 
     `data` is uint8 and goes on for `ROOM` bytes after the page; its checksum was verified. -1 when the page does not
     hold as many values as `out`. One word of eight bytes holds four deltas of up to 14 bits, or two of up to 28,
-    wherever in a byte they begin.
+    wherever in a byte they begin. Places are unsigned: signed ones would be looked at for a count from the end.
     """
-    at: Any = start
+    data, out, n = _lent(data), _lent(out), U(len(out))
+    at: Any = U(start)
     block, at = _number(data, at)
     minis, at = _number(data, at)
     total, at = _number(data, at)
     first, at = _number(data, at)
-    if np.int64(total) != len(out) or len(out) == 0:
+    if total != n or n == U(0):
         return -1
-    per: Any = np.int64(block) // np.int64(minis)
-    value = _signed(first)
-    out[0] = value
-    k = 1
-    while k < len(out):
+    value, k, per = _signed(first), U(1), block // minis
+    out[U(0)] = value
+    while k < n:
         least, at = _number(data, at)
-        step = _signed(least)
-        widths = at
-        at += np.int64(minis)
-        for mini in range(np.int64(minis)):
-            if k >= len(out):
+        step, widths = _signed(least), at
+        at += minis
+        for mini in range(minis):
+            if k >= n:
                 break
-            width: Any = np.int64(data[widths + mini])
-            by = np.uint64(width)
-            mask = (np.uint64(1) << by) - np.uint64(1)
-            begin, end = k, min(k + per, len(out))
-            if width == 0:
-                for i in range(begin, end):
-                    out[i] = value + step * (i - begin + 1)
-                value += step * (end - begin)
-                k = end
-            elif width <= 14:
-                while k + 4 <= end:
-                    bit = (k - begin) * width
-                    word = _word(data, at + (bit >> 3)) >> np.uint64(bit & 7)
-                    one = value + step + np.int64(word & mask)
-                    two = one + step + np.int64((word >> by) & mask)
-                    three = two + step + np.int64((word >> (by + by)) & mask)
-                    value = three + step + np.int64((word >> (by + by + by)) & mask)
-                    out[k], out[k + 1], out[k + 2], out[k + 3] = one, two, three, value
-                    k += 4
-            elif width <= 28:
-                while k + 2 <= end:
-                    bit = (k - begin) * width
-                    word = _word(data, at + (bit >> 3)) >> np.uint64(bit & 7)
-                    one = value + step + np.int64(word & mask)
-                    value = one + step + np.int64((word >> by) & mask)
-                    out[k], out[k + 1] = one, value
-                    k += 2
-            while k < end and width <= 56:
-                bit = (k - begin) * width
-                value += step + np.int64((_word(data, at + (bit >> 3)) >> np.uint64(bit & 7)) & mask)
+            width, bit, end = U(data[widths + U(mini)]), U(0), min(k + per, n)
+            mask, two, three = (U(1) << width) - U(1), width + width, width + width + width
+            while width == U(0) and k < end:
+                value += step
                 out[k] = value
-                k += 1
+                k += U(1)
+            while width <= U(14) and k + U(4) <= end:
+                word = _word(data, at + (bit >> U(3))) >> (bit & U(7))
+                a = value + step + np.int64(word & mask)
+                b = a + step + np.int64((word >> width) & mask)
+                c = b + step + np.int64((word >> two) & mask)
+                value = c + step + np.int64((word >> three) & mask)
+                out[k], out[k + U(1)], out[k + U(2)], out[k + U(3)] = a, b, c, value
+                k, bit = k + U(4), bit + two + two
+            while width <= U(28) and k + U(2) <= end:
+                word = _word(data, at + (bit >> U(3))) >> (bit & U(7))
+                a = value + step + np.int64(word & mask)
+                value = a + step + np.int64((word >> width) & mask)
+                out[k], out[k + U(1)] = a, value
+                k, bit = k + U(2), bit + two
+            while width <= U(56) and k < end:
+                word = _word(data, at + (bit >> U(3))) >> (bit & U(7))
+                value += step + np.int64(word & mask)
+                out[k] = value
+                k, bit = k + U(1), bit + width
             while k < end:
-                value += step + np.int64(_wide(data, at, (k - begin) * width, width))
+                value += step + np.int64(_wide(data, at, bit, width))
                 out[k] = value
-                k += 1
-            at += per * width // 8
-    return at
+                k, bit = k + U(1), bit + width
+            at += per * width // U(8)
+    return np.int64(at)
 
 
 @compiled
-def spread(column: Any, factor: int, rows: Any, at: int) -> None:
+def spread(column: Any, factor: int, rows: Any, at: Any) -> None:
     """Put a column, times its factor, into a column of rows."""
-    for i in range(len(column)):
-        rows[i, at] = column[i] * factor
+    column, rows, n, k = _lent(column), _lent(rows), U(len(column)), U(at)
+    i = U(0)
+    while i < n:
+        rows[i, k] = column[i] * factor
+        i += U(1)
