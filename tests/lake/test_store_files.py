@@ -47,7 +47,7 @@ def encoded(series: Series, rows: np.ndarray) -> tuple[bytes, pages.Layout]:
 
 def decoded(series: Series, data: bytes, layout: pages.Layout) -> np.ndarray:
     names = [*COLUMNS[series.kind], "provenance"]
-    return np.concatenate([codec.assemble(series.kind, part) for part in codec.decode(data, layout, names)])
+    return codec.assemble(series.kind, list(codec.decode(data, layout, names)))
 
 
 @pytest.mark.parametrize(("series", "rows"), EVERY_KIND, ids=[str(s) for s, _ in EVERY_KIND])

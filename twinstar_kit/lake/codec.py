@@ -98,12 +98,14 @@ def decode(data: bytes, layout: Layout, names: Sequence[str]) -> Iterator[Decode
         yield Decoded(columns, layout.price_factor, layout.amount_factor)
 
 
-def assemble(kind: Kind, decoded: Decoded) -> Rows:
-    """Rows in units, C-contiguous, of all columns of the kind."""
+def assemble(kind: Kind, decoded: Sequence[Decoded]) -> Rows:
+    """Rows in units, C-contiguous, of all columns of the kind, one part after another."""
     names = COLUMNS[kind]
-    rows = np.empty((len(decoded.columns["timestamp"]), len(names)), np.int64)
-    for at, name in enumerate(names):
-        spread(decoded.columns[name], decoded.factor(name), rows, at)
+    ends = np.cumsum([len(part.columns["timestamp"]) for part in decoded], dtype=np.int64).tolist()
+    rows = np.empty((ends[-1] if ends else 0, len(names)), np.int64)
+    for part, begin, end in zip(decoded, [0, *ends], ends, strict=False):
+        for at, name in enumerate(names):
+            spread(part.columns[name], part.factor(name), rows[begin:end], at)
     return rows
 
 

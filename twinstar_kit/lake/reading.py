@@ -70,7 +70,7 @@ class Chunk:
     @cached_property
     def rows(self) -> Rows:
         """All columns in units, int64 (n, width), C-contiguous; needs a chunk that was read with all columns."""
-        return codec.assemble(self.series.kind, self.decoded)
+        return codec.assemble(self.series.kind, [self.decoded])
 
     @property
     def provenance(self) -> Marks:
@@ -163,9 +163,8 @@ def file_rows(place: Place, kind: Kind, ref: FileRef | None) -> tuple[Rows, Mark
     if ref is None:
         return np.empty((0, len(COLUMNS[kind])), np.int64), np.empty(0, np.int8)
     groups = list(decoded_groups(place, kind, ref))
-    rows = [codec.assemble(kind, group) for group in groups]
     marks = [group.columns["provenance"] for group in groups]
-    return (rows[0], marks[0]) if len(rows) == 1 else (np.concatenate(rows), np.concatenate(marks))
+    return codec.assemble(kind, groups), marks[0] if len(marks) == 1 else np.concatenate(marks)
 
 
 def laid_over(
@@ -213,8 +212,7 @@ class Reading:
     @cached_property
     def _both(self) -> tuple[Rows, Marks]:
         found = list(self.chunks())
-        width = len(COLUMNS[self.series.kind])
-        rows = np.concatenate([chunk.rows for chunk in found]) if found else np.empty((0, width), np.int64)
+        rows = codec.assemble(self.series.kind, [chunk.decoded for chunk in found])
         marks = np.concatenate([chunk.provenance for chunk in found]) if found else np.empty(0, np.int8)
         if self._join_ms:
             rows, marks = join(self._place, self._plan.known, rows, marks, self._join_ms)
