@@ -1,9 +1,10 @@
 """The data lake: every row is there and verified, or its absence is proven; where each came from is kept with it.
 
 - `store`: `Lake`, what everybody calls; `series`, `provenance`: what it speaks about.
-- `rows`, `codec`: rows of each kind, and the Parquet files they are packed into.
-- `files`, `catalog`, `log`, `leases`: where files lie, the SQLite file that is the one truth, its chain, who still reads.
-- `writing`, `reading`, `holes`, `keeping`, `sql`: what `Lake` does, one file for each verb.
+- `rows`, `codec`, `pages`, `unpack`: rows of each kind, the Parquet files they are packed into, and the reader of those.
+- `files`, `leases`: where files lie, and who still reads them.
+- `catalog`, `tail`, `log`: the SQLite file that is the one truth, the newest rows in it, its hash-chained log.
+- `writing`, `reading`, `joining`, `holes`, `keeping`, `sql`: what `Lake` does, one file for each verb.
 """
 
 from __future__ import annotations
