@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from email.utils import formatdate
 from typing import Any
 
@@ -12,14 +11,11 @@ import ccxt.async_support
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from testing.venue_data import HOUR, MINUTE, START, some_bars, some_trades
 
 from twinstar_kit.feeds import ManualClock, SimulatedMarket
-from twinstar_kit.feeds.ccxt_answers import units
 from twinstar_kit.feeds.ccxt_source import CcxtSource
-from twinstar_kit.feeds.source import BadAnswer, GaveUp, Source, SourceError
+from twinstar_kit.feeds.source import GaveUp, Source, SourceError
 from twinstar_kit.kernel.bars import Bars
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
@@ -510,18 +506,3 @@ def test_top_symbols_are_ranked_by_turnover_across_quotes():
         assert len(source.top_symbols(1_000)) == 98
         with pytest.raises(SourceError, match="no spot symbol quoted in EUR"):
             source.top_symbols(3, "EUR")
-
-
-# --- exact numbers ---
-
-
-@given(st.lists(st.integers(-(2**61), 2**61), min_size=1), st.integers(0, 12))
-def test_texts_become_counts_exactly(counts: list[int], scale: int):
-    texts = [format(Decimal(count).scaleb(-scale), "f") for count in counts]
-    assert units(texts, scale, "value").tolist() == counts
-
-
-@pytest.mark.parametrize("wrong", ["", "abc", None, "nan", "inf", [1]])
-def test_what_is_no_number_is_a_wrong_answer(wrong: Any):
-    with pytest.raises(BadAnswer):
-        units(["1", wrong], 8, "price")

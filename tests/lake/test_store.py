@@ -186,7 +186,9 @@ def test_a_series_keeps_its_units(tmp_path: Path):
         lake.register(BTC, INSTRUMENT)
         assert lake.instrument(BTC) == INSTRUMENT
         other = Instrument.from_sizes("BTC/USDT", "0.1", "0.00001", exchange="binance")
-        with pytest.raises(UsageError, match="registered already with price_scale 2, not 1; a series keeps its units"):
+        with pytest.raises(
+            UsageError, match="registered already with price_scale 2, not 1; a series keeps its units"
+        ):
             lake.register(BTC, other)
         with pytest.raises(UsageError, match="registered already with real rows"):
             lake.register(BTC, INSTRUMENT, simulated=True)

@@ -7,8 +7,9 @@ venue's REST side (`Source`) before anything later is handed on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -173,10 +174,17 @@ class LiveTail:
 
     async def run(self) -> None:
         """Follow until `stop`; what was heard by then is handed on before this returns. SourceError at the start alone."""
+        try:
+            await self._run()
+        finally:
+            with contextlib.suppress(Exception):  # what it says while it is closed concerns nobody any more
+                await self._exchange.close()
+
+    async def _run(self) -> None:
         listed = await asyncio.to_thread(self.source.instruments)
         for symbol in self.symbols:
             find_instrument(tuple(listed.values()), symbol)  # names the nearest where there is none
-        await self._exchange.load_markets()
+        await self._of_exchange(self._exchange.load_markets())
         await self._look_at_the_clock()
         instruments = {symbol: listed[symbol] for symbol in self.symbols}
         streams = Streams(self._exchange, instruments, self.timeframe, self._clock, self._pause)
@@ -207,11 +215,23 @@ class LiveTail:
         await asyncio.wait({with_pulse}, timeout=self._pulse_s)
         with_pulse.cancel()
 
+    async def _of_exchange(self, question: Awaitable[T]) -> T:
+        """The answer of the ccxt object; SourceError, in one line, when there is none or it makes no sense."""
+        import ccxt
+
+        try:
+            return await question
+        except (ccxt.BaseError, TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+            said = str(error).splitlines()
+            raise SourceError(
+                f"{self.source.name}: {type(error).__name__}: {said[0] if said else 'no reason'}"
+            ) from error
+
     async def _look_at_the_clock(self) -> None:
         if not self._exchange.has.get("fetchTime"):
             return
         before = self._clock.milliseconds()
-        said = int(await self._exchange.fetch_time())
+        said = int(await self._of_exchange(self._exchange.fetch_time()))
         self._ahead_ms = said - (before + self._clock.milliseconds()) // 2
 
     def _now_ms(self) -> int:
@@ -391,18 +411,14 @@ class LiveTail:
 
     async def _probe(self, url: str, group: Group, streams: Streams) -> None:
         """Cut a silent connection if the venue has traded since it was last heard."""
-        import ccxt
-
         heard_ms = streams.heard.get(url, 0) + self._ahead_ms
         for symbol in group.symbols[:3]:
             try:
-                newest = await self._exchange.fetch_trades(symbol, None, 1)
-            except ccxt.BaseError as error:
-                self.health.trouble = (
-                    f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                )
+                newest_ms = await self._of_exchange(self._newest(symbol))
+            except SourceError as error:
+                self.health.trouble = str(error)
                 return
-            if newest and newest[-1]["timestamp"] > heard_ms:
+            if newest_ms > heard_ms:
                 silent_s = (self._now_ms() - heard_ms) / 1000
                 self.health.stalls += 1
                 self.health.trouble = (
@@ -410,6 +426,11 @@ class LiveTail:
                 )
                 streams.cut(url, "silent while the venue traded")
                 return
+
+    async def _newest(self, symbol: str) -> int:
+        """When the venue last traded `symbol`; 0 where it shows no trade."""
+        trades = await self._exchange.fetch_trades(symbol, None, 1)
+        return max((int(trade["timestamp"]) for trade in trades), default=0)
 
 
 def _runs(opens: Sequence[int], step_ms: int) -> list[tuple[int, int]]:

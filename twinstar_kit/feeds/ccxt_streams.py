@@ -46,7 +46,7 @@ _GROUP: ContextVar[Group | None] = ContextVar("group", default=None)
 class Streams:
     """Listens to an exchange of `ccxt.pro` for `symbols`; everything it learns is fetched by `bars` and `trades`.
 
-    The exchange belongs to it from then on and is closed by `close`. `heard` has the time of the last message by
+    The exchange is listened to from then on, and reads numbers as text. `heard` has the time of the last message by
     address. Call everything from the event loop that the exchange lives in.
     """
 
@@ -86,12 +86,10 @@ class Streams:
         self._tasks.append(asyncio.create_task(self._keep(group)))
 
     async def close(self) -> None:
-        """End all subscriptions and close the exchange."""
+        """End all subscriptions; the exchange is its owner's to close."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(Exception):
-            await self.exchange.close()
 
     async def _keep(self, group: Group) -> None:
         """Subscribe, wait until a connection of the group ends, and begin anew after a growing pause."""

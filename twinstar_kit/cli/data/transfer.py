@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from twinstar_kit.cli import options
 from twinstar_kit.cli.output import print_json, print_table, progress, say
 from twinstar_kit.kernel.errors import UsageError
+
+if TYPE_CHECKING:
+    from twinstar_kit.lake.imports import Imported
 
 _LAYOUTS = "freqtrade, binance, okx, bybit, jesse or tables"
 
@@ -75,16 +78,21 @@ def import_(
     if json:
         print_json(report.to_dict())
     else:
-        columns = ("file", "series", "rows", "new", "same", "revised", "bad", "")
-        print_table(columns, [
-            (Path(file.path).name, ", ".join(file.series) or "-", file.rows, file.added, file.same, file.revised,
-             len(file.bad), file.error.removeprefix(f"{file.path}: ") or file.skipped)
-            for file in report.files
-        ], "no files")  # fmt: skip
-        if dry_run:
-            say("nothing was written (--dry-run)")
+        _show(report, dry_run)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _show(report: Imported, dry_run: bool) -> None:
+    """One line a file."""
+    columns = ("file", "series", "rows", "new", "same", "revised", "bad", "")
+    print_table(columns, [
+        (Path(file.path).name, ", ".join(file.series) or "-", file.rows, file.added, file.same, file.revised,
+         len(file.bad), file.error.removeprefix(f"{file.path}: ") or file.skipped)
+        for file in report.files
+    ], "no files")  # fmt: skip
+    if dry_run:
+        say("nothing was written (--dry-run)")
 
 
 def export(
