@@ -14,6 +14,7 @@ from twinstar_kit.lake.listing import Listing
 from twinstar_kit.lake.planner import Interval, common, length, merge, plan, without
 from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.series import Series, month_of, month_span
+from twinstar_kit.lake.showing import Sheet, Shown
 from twinstar_kit.lake.wanted import Time, enrol, refuse_unknown, stored, unasked, window
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from twinstar_kit.feeds.source import Source
     from twinstar_kit.lake.store import Lake
 
+COUNTS = ("requests", "added", "revised", "empty", "left")
 GIVE_UP_AFTER = 3  # series in a row that the venue does not answer for
 
 Progress = Callable[..., None]  # called with (bars done, bars in all, note)
@@ -47,8 +49,8 @@ class SeriesBackfill:
     error: str = ""
 
 
-@dataclass
-class BackfillReport:
+@dataclass(repr=False)
+class BackfillReport(Shown):
     """What a backfill did; `ok` says that every series was answered to the end."""
 
     parts: list[SeriesBackfill] = field(default_factory=list)
@@ -65,19 +67,16 @@ class BackfillReport:
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
         series = [{**vars(part), "series": str(part.series)} for part in self.parts]
-        names = ("requests", "added", "revised", "empty", "left")
-        return {"ok": self.ok, **{name: self.total(name) for name in names}, "seconds": self.seconds,
-                "series": series}  # fmt: skip
+        counts = {name: self.total(name) for name in COUNTS}
+        return {"ok": self.ok, **counts, "seconds": self.seconds, "series": series}
 
-    def __rich__(self) -> Any:
-        from rich.table import Table
-
-        table = Table("series", "requests", "added", "revised", "empty", "left", "")
-        table.title = f"backfill: {self.total('added'):,} bars in {self.seconds:,.1f} s"
-        for part in self.parts:
-            counts = (part.requests, part.added, part.revised, part.empty, part.left)
-            table.add_row(str(part.series), *(f"{count:,}" for count in counts), part.error or "complete")
-        return table
+    def sheet(self) -> Sheet:
+        """One line a series."""
+        lines = [
+            [str(part.series), *(f"{getattr(part, name):,}" for name in COUNTS), part.error or "complete"]
+            for part in self.parts
+        ]
+        return Sheet(f"backfill: {self.total('added'):,} bars came", ("series", *COUNTS, ""), lines)
 
 
 def backfill(
@@ -113,7 +112,7 @@ def backfill(
     >>> report.total("requests"), report.total("added"), report.total("left")
     (1, 60, 0)
     """
-    clock = clock or lake._place.clock
+    clock = clock or lake.clock
     begun = time.perf_counter()
     chosen = [Series(source.name, symbol, timeframe) for symbol in dict.fromkeys(symbols)]
     if not chosen:

@@ -15,6 +15,7 @@ from twinstar_kit.lake.planner import length
 from twinstar_kit.lake.proofs import prove
 from twinstar_kit.lake.remedies import Patient, SeriesHeal, ask_again, borrow, rebuild
 from twinstar_kit.lake.series import Series
+from twinstar_kit.lake.showing import Sheet, Shown
 from twinstar_kit.lake.wanted import Time, first_held, window
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ STEPS = (ask_again, rebuild, borrow, prove)
 COUNTS = ("holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage", "revised")
 
 
-@dataclass
-class HealReport:
+@dataclass(repr=False)
+class HealReport(Shown):
     """What healing did; `ok` says that no bar is missing without a proof."""
 
     parts: list[SeriesHeal] = field(default_factory=list)
@@ -48,17 +49,15 @@ class HealReport:
         missing = sum(_left(part) for part in self.parts)
         return {"ok": self.ok, **counts, "missing": missing, "seconds": self.seconds, "series": series}
 
-    def __rich__(self) -> Any:
-        from rich.table import Table
-
-        table = Table("series", *(name.replace("_", " ") for name in COUNTS), "still missing", "")
-        table.title = f"heal: {self.total('holes'):,} missing bars looked at in {self.seconds:,.1f} s"
-        for part in self.parts:
-            cells = [f"{getattr(part, name):,}" for name in COUNTS]
-            table.add_row(
-                str(part.series), *cells, f"{_left(part):,}", part.error or "; ".join(part.notes[:2])
-            )
-        return table
+    def sheet(self) -> Sheet:
+        """One line a series."""
+        lines = [
+            [str(part.series), *(f"{getattr(part, name):,}" for name in COUNTS), f"{_left(part):,}",
+             part.error or "; ".join(part.notes[:2])]
+            for part in self.parts
+        ]  # fmt: skip
+        columns = ("series", *(name.replace("_", " ") for name in COUNTS), "missing", "")
+        return Sheet(f"heal: {self.total('holes'):,} missing bars looked at", columns, lines)
 
 
 def _left(part: SeriesHeal) -> int:
@@ -86,7 +85,7 @@ def heal(
     or when no venue saw a trade. The rest stays missing and is listed. Stored bars that cannot be true are asked for
     again too. No step is taken twice for the same bar.
     """
-    clock = clock or lake._place.clock
+    clock = clock or lake.clock
     begun = time.perf_counter()
     known = [
         info.series.symbol

@@ -14,7 +14,6 @@ from twinstar_kit.feeds.files import infer_timeframe, loose_instrument, normalis
 from twinstar_kit.kernel.bars import format_timeframe
 from twinstar_kit.kernel.errors import DataError, InstrumentError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
-from twinstar_kit.lake import log
 from twinstar_kit.lake.layouts import Clue, Hints, Layout, Part, recognise
 from twinstar_kit.lake.layouts.rules import broken, counted
 from twinstar_kit.lake.provenance import Provenance
@@ -221,15 +220,7 @@ def _write(lake: Lake, batch: _Batch, source: str, done: ImportedFile) -> None:
 def _log_bad(lake: Lake, batch: _Batch, source: str) -> None:
     """Put the rows that were kept out into the log, as the file had them; once, however often it is imported."""
     rows = [{"row": row, "rule": rule, "values": batch.values[row]} for row, rule in batch.bad.items()]
-    place, body = lake._place, {"source": source, "rows": rows}
-    known = place.catalog.known(batch.series)
-    with place.catalog.writing() as db:
-        before = log.entries(db, known.id)
-        if not any(
-            entry["kind"] == "bad_rows" and entry["rows"] == rows and entry["source"] == source
-            for entry in before
-        ):
-            log.record(db, place.clock.milliseconds(), "bad_rows", known.id, None, None, body)
+    lake.note("bad_rows", batch.series, None, None, {"source": source, "rows": rows}, once=True)
 
 
 def _series(clue: Clue, part: Part, hints: Hints) -> Series:

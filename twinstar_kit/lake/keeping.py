@@ -212,6 +212,15 @@ def _move_aside(place: Place, path: str) -> None:
         place.files.move(path, f"{QUARANTINE}/{path}")
 
 
+def first_held(place: Place, known: Known) -> int | None:
+    """The first row of a series, those of quarantined files among them."""
+    with place.catalog.reading() as db:
+        query = "SELECT min(first_ms) FROM files WHERE series = ? AND quarantined"
+        lost_ms = db.execute(query, (known.id,)).fetchone()[0]
+    stored_ms = size_of(place, known)["first_ms"]
+    return min((at for at in (lost_ms, stored_ms) if at is not None), default=None)
+
+
 def size_of(place: Place, known: Known) -> dict[str, Any]:
     """Rows, bytes and ends of a series, as the catalog counts them."""
     with place.catalog.reading() as db:

@@ -79,3 +79,9 @@ def holds(db: Db, kind: str, series: int, new: Rows) -> bool:
     """Whether an entry of this kind tells of these rows already."""
     query = "SELECT 1 FROM log WHERE series = ? AND kind = ? AND new = ?"
     return db.execute(query, (series, kind, zlib.compress(to_blob(new)))).fetchone() is not None
+
+
+def says(db: Db, kind: str, series: int | None, body: dict[str, Any]) -> bool:
+    """Whether an entry of this kind says the same already."""
+    query = "SELECT 1 FROM log WHERE series IS ? AND kind = ? AND body = ?"
+    return db.execute(query, (series, kind, canonical_json(body).decode())).fetchone() is not None

@@ -17,6 +17,7 @@ from twinstar_kit.lake.errors import CorruptFile, LakeError
 from twinstar_kit.lake.heal import HealReport, heal
 from twinstar_kit.lake.keeping import Snapshot
 from twinstar_kit.lake.series import Series
+from twinstar_kit.lake.showing import Sheet, Shown
 from twinstar_kit.lake.verdicts import Verification
 from twinstar_kit.lake.verify import verify
 from twinstar_kit.lake.wanted import Time, first_held, known
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake
 
 
-@dataclass
-class Maintained:
+@dataclass(repr=False)
+class Maintained(Shown):
     """What a round of maintenance did and found.
 
     `quarantined` names the damaged files whose bars were fetched anew; `certified` counts the new certificates. `ok`
@@ -76,25 +77,9 @@ class Maintained:
             *(("failed", words) for words in dict.fromkeys(failures) if words),
         ]  # fmt: skip
 
-    def __rich__(self) -> Any:
-        from rich.table import Table
-
-        table = Table(
-            show_header=False,
-            title=f"maintained in {self.seconds:,.1f} s: {'ok' if self.ok else 'not whole'}",
-        )
-        for step in self.steps():
-            table.add_row(*step)
-        return table
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<14} {words}" for name, words in self.steps())
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(f"<tr><th>{name}</th><td>{escape(words)}</td></tr>" for name, words in self.steps())
-        return f"<table>{rows}</table>"
+    def sheet(self) -> Sheet:
+        """One line a step."""
+        return Sheet(f"maintained: {'ok' if self.ok else 'not whole'}", ("step", "came to"), self.steps())
 
 
 def maintain(
@@ -141,7 +126,7 @@ def maintain(
 @contextmanager
 def _alone(lake: Lake) -> Iterator[None]:
     """Holds the lake's maintenance; LakeError that names the process that does."""
-    path = lake._place.catalog.path.with_suffix(".maintenance")
+    path = lake.catalog_path.with_suffix(".maintenance")
     lock = FileLock(path, f"the maintenance of {lake.url}", "maintain")
     try:
         lock.acquire()

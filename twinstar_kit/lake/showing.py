@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -67,3 +68,52 @@ def overview(held: list[SeriesInfo]) -> pd.DataFrame:
         "rows": [f"{info.rows:,}" for info in held],
         "size": [show_bytes(info.bytes) for info in held],
     })  # fmt: skip
+
+
+class Sheet(NamedTuple):
+    """A title over a table of words."""
+
+    title: str
+    columns: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+class Shown:
+    """A report that shows the same `sheet` in a terminal, in a notebook, and as text."""
+
+    def sheet(self) -> Sheet:
+        """What there is to see; the same for the same work, so without times."""
+        raise NotImplementedError
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        sheet = self.sheet()
+        table = Table(*sheet.columns, title=sheet.title)
+        for line in sheet.lines:
+            table.add_row(*line)
+        return table
+
+    def __repr__(self) -> str:
+        sheet = self.sheet()
+        lines = [sheet.columns, *sheet.lines]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(sheet.columns))]
+        return "\n".join(
+            [f"<{sheet.title}>"]
+            + [
+                "  ".join(_placed(word, width) for word, width in zip(line, widths, strict=True)).rstrip()
+                for line in lines
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        sheet = self.sheet()
+        table = pd.DataFrame(list(sheet.lines), columns=list(sheet.columns))
+        return f"<p>{sheet.title}</p>{table.to_html(index=False)}"
+
+
+def _placed(word: str, width: int) -> str:
+    """Numbers to the right."""
+    return word.rjust(width) if word.replace(",", "").isdigit() else word.ljust(width)

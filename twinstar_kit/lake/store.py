@@ -102,6 +102,20 @@ class Lake:
         known = self._known(series)
         return SeriesInfo(series, known.instrument, known.simulated, **keeping.size_of(self._place, known))
 
+    @property
+    def clock(self) -> Clock:
+        """What the lake tells the time by."""
+        return self._place.clock
+
+    @property
+    def catalog_path(self) -> Path:
+        """Where the catalog lies, always on this machine."""
+        return self._place.catalog.path
+
+    def first_held(self, series: Series) -> int | None:
+        """The first row that there is, or was until its file was found damaged; None when there never was one."""
+        return keeping.first_held(self._place, self._known(series))
+
     def instrument(self, series: Series) -> Instrument:
         """What a series trades, and the units its rows count."""
         return self._known(series).instrument
@@ -286,10 +300,14 @@ class Lake:
         first_ms: int | None,
         until_ms: int | None,
         body: dict[str, Any],
+        *,
+        once: bool = False,
     ) -> None:
-        """Add an entry to the log: what a check found, what a source said."""
+        """Add an entry to the log: what a check found, what a source said; `once`: unless it says just that already."""
         owner = None if series is None else self._known(series).id
         with self._place.catalog.writing() as db:
+            if once and log.says(db, kind, owner, body):
+                return
             log.record(db, self._place.clock.milliseconds(), kind, owner, first_ms, until_ms, body)
 
     # --- filling

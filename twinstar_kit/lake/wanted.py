@@ -30,7 +30,8 @@ def refuse_unknown(lake: Lake, source: Source, series: Series) -> None:
 def enrol(lake: Lake, source: Source, series: Series) -> None:
     """Make the series known to the lake under the venue's own rules, unless it is known already."""
     if not known(lake, series):
-        lake.register(series, listed(source, series.symbol))
+        simulated = bool(getattr(source, "simulated", False))
+        lake.register(series, listed(source, series.symbol), simulated=simulated)
 
 
 def known(lake: Lake, series: Series) -> bool:
@@ -58,14 +59,7 @@ def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -
 
 def first_held(lake: Lake, series: Series) -> int | None:
     """The first bar that the lake holds, or held until its file was found damaged."""
-    if not known(lake, series):
-        return None
-    catalog, stored_ms = lake._place.catalog, lake.info(series).first_ms
-    number = catalog.known(series).id
-    with catalog.reading() as db:
-        query = "SELECT min(first_ms) FROM files WHERE series = ? AND quarantined"
-        lost_ms = db.execute(query, (number,)).fetchone()[0]
-    return min((at for at in (lost_ms, stored_ms) if at is not None), default=None)
+    return lake.first_held(series) if known(lake, series) else None
 
 
 def missing(lake: Lake, series: Series, since_ms: int, until_ms: int) -> list[Interval]:
