@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from twinstar_kit.lake.attribution import Attribution, Run
+
 SHOWN = 6
 
 
@@ -237,6 +239,12 @@ class Reading:
         return Bars(
             self.instrument, timeframe_ms, self.rows, source=f"lake:{self.series}", simulated=self.simulated
         )
+
+    def attribution(self, run: Run) -> Attribution:
+        """How much of a run's profit came on bars of which provenance: `reading.attribution(backtest(..., reading))`."""
+        from twinstar_kit.lake.attribution import attribute
+
+        return attribute(self, run)
 
     def polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """A polars table; `columns` may name `provenance` too."""
