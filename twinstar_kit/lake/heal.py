@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake
 
 STEPS = (ask_again, rebuild, borrow, prove)
-COUNTS = ("holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage", "revised")
+COUNTS = ("fetched", "holes", "again", "from_trades", "healed", "disputed", "no_trade", "outage", "revised")
 
 
 @dataclass(repr=False)
@@ -57,7 +57,10 @@ class HealReport(Shown):
             for part in self.parts
         ]  # fmt: skip
         columns = ("series", *(name.replace("_", " ") for name in COUNTS), "missing", "")
-        return Sheet(f"heal: {self.total('holes'):,} missing bars looked at", columns, lines)
+        title = (
+            f"heal: {self.total('fetched'):,} bars fetched, {self.total('holes'):,} missing ones looked at"
+        )
+        return Sheet(title, columns, lines)
 
 
 def _left(part: SeriesHeal) -> int:
@@ -102,7 +105,7 @@ def heal(
     report, failed = HealReport(), 0
     for number, (symbol, before) in enumerate(zip(chosen, fetched.parts, strict=True)):
         series = Series(source.name, symbol, timeframe)
-        part = SeriesHeal(series, requests=before.requests, error=before.error)
+        part = SeriesHeal(series, requests=before.requests, fetched=before.added, error=before.error)
         report.parts.append(part)
         if failed >= GIVE_UP_AFTER:
             part.error = part.error or f"not asked: {source.name} failed {failed} series in a row"

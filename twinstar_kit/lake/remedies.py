@@ -35,7 +35,7 @@ ABSURD = 0.10  # venues that lie further apart do not trade the same thing
 class SeriesHeal:
     """What healing did for one series, in bars.
 
-    `holes` were missing at first: `again` came when the venue was asked again, `from_trades` were rebuilt,
+    `fetched` had not been asked for yet and came; `holes` were missing then: `again` came when the venue was asked again, `from_trades` were rebuilt,
     `healed` were taken from a second venue and agree with the neighbours, `disputed` were taken and do not quite,
     `no_trade` and `outage` are proven absent. `revised` bars were stored and could not be true. The rest is in `left`, with what stands against each part in `notes`.
     """
@@ -43,6 +43,7 @@ class SeriesHeal:
     series: Series
     holes: int = 0
     requests: int = 0
+    fetched: int = 0
     again: int = 0
     from_trades: int = 0
     healed: int = 0

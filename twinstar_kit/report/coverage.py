@@ -44,7 +44,7 @@ def coverage_figure(
     share = covered / wanted if wanted else 0.0
     told = f"{title} · {_percent(share)} of {wanted:,} bars are there or proven absent"
     fig = theme.new_figure(
-        told, height or 118 + max(20, min(30, 640 // max(len(names), 1))) * len(names), x_axis_type="datetime",
+        told, height or 124 + max(20, min(30, 640 // max(len(names), 1))) * len(names), x_axis_type="datetime",
         y_range=list(reversed(names)), tools="xpan,reset,save",
     )  # fmt: skip
     source = ColumnDataSource(data)
@@ -62,6 +62,7 @@ def coverage_figure(
     fig.yaxis.major_tick_line_color = None
     fig.yaxis.major_label_text_color = theme.TEXT
     fig.min_border_left = 70
+    fig.min_border_bottom = 44
     return fig
 
 
@@ -113,12 +114,12 @@ def _colour(counts: NDArray[np.int32], expected: int, kinds: Sequence[str]) -> s
     if total == 0:
         return COLOURS["missing"] if expected else theme.BACKGROUND
     if hole > 0:
-        return _mix(COLOURS["missing"], theme.PANEL, 0.45 + 0.55 * hole)
+        return _mix(COLOURS["missing"], theme.PANEL, 0.6 + 0.4 * hole)
     main = int(counts.argmax())
     worst = int(np.flatnonzero(counts)[-1])
     if worst == main:
         return COLOURS[kinds[main]]
-    return _mix(COLOURS[kinds[worst]], COLOURS[kinds[main]], 0.65 + 0.35 * float(counts[worst]) / total)
+    return _mix(COLOURS[kinds[worst]], COLOURS[kinds[main]], 0.8 + 0.2 * float(counts[worst]) / total)
 
 
 def _mix(front: str, back: str, share: float) -> str:
@@ -133,12 +134,15 @@ def _legend(fig: Any, kinds: Sequence[str], totals: Sequence[int], names: Sequen
     items = []
     for kind, count in zip(kinds, totals, strict=True):
         if count:
-            swatch = fig.scatter([float("nan")], [names[0]], marker="square", size=11, color=COLOURS[kind])
+            swatch = fig.scatter([float("nan")], [names[0]], marker="square", size=12, color=COLOURS[kind])
             items.append(LegendItem(label=f"{kind.replace('_', ' ')} {int(count):,}", renderers=[swatch]))
     fig.add_layout(Legend(items=items), "above")
     theme.style_legend(fig, "left")
     fig.legend.click_policy = "none"
     fig.legend.spacing = 14
+    fig.legend.glyph_width = fig.legend.glyph_height = 16
+    fig.legend.label_standoff = 2
+    fig.legend.padding = 2
 
 
 def _days(first_ms: int, last_ms: int) -> str:

@@ -124,6 +124,7 @@ def heal(
         )  # fmt: skip
     columns = (
         "series",
+        "fetched",
         "holes",
         "again",
         "from_trades",
