@@ -90,7 +90,7 @@ def test_heal_fills_a_hole_from_trades_and_the_table_says_so(run, venue: LocalVe
     told = dict(
         zip(
             head.replace("from trades", "from_trades").replace("no trade", "no_trade").split(),
-            line.rsplit(maxsplit=8),
+            line.rsplit(maxsplit=9),
             strict=True,
         )
     )
@@ -120,7 +120,9 @@ def test_maintain_does_the_round_and_exits_by_what_it_found(run, venue: LocalVen
         (["backfill", "--symbol", "BTC/USDT", "--top", 5, "--since", SINCE], ["--symbol", "--top"]),
         (["backfill", "--quote", "USDT", "--since", SINCE], ["--top"]),
         (["backfill", "--symbol", "BTC/USDT", "--timeframe", "7m", "--since", SINCE], ["7m"]),
+        (["backfill", "--symbol", "BTC/USDT", "--since", "2099-01-01"], ["2099-01-01", "future"]),
         (["heal", "--symbol", "BTC/USDT"], ["backfill it first"]),
+        (["heal"], ["holds no 1m bars of binance", "backfill some first"]),
         (["heal", "--second-venue", "kraken"], ["kraken", "endpoint"]),
         (["maintain"], ["name symbols"]),
     ],

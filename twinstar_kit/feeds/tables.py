@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
-NUMBERS = (*COLUMNS[1:], "price", "amount")
+NUMBERS = (*COLUMNS[1:], "price", "amount", "rate", "funding_rate")
 LABEL = b"twinstar"  # key of the file's metadata that keeps where bars came from
 
 

@@ -62,7 +62,7 @@ def export(
     """Write series to files that other programs read; the rows with times in [since, until).
 
     `format` is parquet, csv or feather (columns timestamp in ms UTC, open, high, low, close, volume; of trades
-    timestamp, price, amount, side, id; with `provenance` one more that says where each row is from), freqtrade (`to` is its
+    timestamp, price, amount, side, id, and so on as in `lake.rows.COLUMNS`; with `provenance` one more that says where each row is from), freqtrade (`to` is its
     `user_data/data`, or any folder) or jesse (CSV of its candle table). `to` is the file where one series goes into
     one, else a folder. `as_of` is a snapshot. A file appears whole or not at all. Parquet and Feather keep the
     instrument, so that an import or `load_bars` gets the same integers back.
@@ -139,7 +139,8 @@ class _Shape:
         if name == "rate":
             return units / 10.0**RATE_SCALE
         if name == "side":
-            return pa.array(np.where(units > 0, "buy", "sell").tolist(), pa.string())
+            words = ("bid", "ask") if self.series.kind is Kind.DEPTH else ("buy", "sell")
+            return pa.array(np.where(units > 0, *words).tolist(), pa.string())
         return units
 
 

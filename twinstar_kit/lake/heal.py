@@ -101,9 +101,12 @@ def heal(
         raise UsageError(
             f"the lake holds no bars of {source.name} {unknown[0]} {timeframe}; backfill it first"
         )
-    fetched = backfill(lake, source, chosen, timeframe, since, until, workers=workers, clock=clock)
+    if symbols is None and not chosen:
+        raise UsageError(f"the lake holds no {timeframe} bars of {source.name} yet; backfill some first")
+    asked: dict[str, Any] = {"workers": workers, "clock": clock}
+    fetched = backfill(lake, source, chosen, timeframe, since, until, **asked).parts if chosen else []
     report, failed = HealReport(), 0
-    for number, (symbol, before) in enumerate(zip(chosen, fetched.parts, strict=True)):
+    for number, (symbol, before) in enumerate(zip(chosen, fetched, strict=True)):
         series = Series(source.name, symbol, timeframe)
         part = SeriesHeal(series, requests=before.requests, fetched=before.added, error=before.error)
         report.parts.append(part)

@@ -98,7 +98,7 @@ def import_bars(
     keep_good: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
-    """Bring a file, or every file of market data below a folder, into the lake: bars, trades and funding rates.
+    """Bring a file, or every file of market data below a folder, into the lake: bars, trades, funding rates, book changes.
 
     `layout` is one of `lake.layouts.NAMES`; without it a file's name and first line tell. `exchange`, `symbol` and
     `timeframe` go before what names tell; what neither says is asked for, never guessed. `market` is spot or swap, for

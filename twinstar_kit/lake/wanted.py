@@ -52,6 +52,8 @@ def window(lake: Lake, series: Series, since: Time, until: Time, clock: Clock) -
     complete = floor_time(clock.milliseconds(), step)
     until_ms = complete if until is None else min(to_milliseconds(until), complete)
     since_ms = ceil_time(first_ms, step)
+    if since is not None and since_ms > clock.milliseconds():
+        raise UsageError(f"since ({since}) lies in the future, where there are no bars yet")
     if until is not None and to_milliseconds(until) <= first_ms:
         raise UsageError(f"until ({until}) must be later than since ({since})")
     return since_ms, max(since_ms, floor_time(until_ms, step))

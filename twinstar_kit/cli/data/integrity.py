@@ -266,7 +266,7 @@ def status(
                "certified", "verdict")  # fmt: skip
     cells = [
         [
-            line["exchange"], line["symbol"], line["timeframe"] or line["kind"], _day(line["first"]),
+            line["exchange"], line["symbol"], _what(line), _day(line["first"]),
             _day(line["last"]), line["rows"], line["bytes"],
             None if line["coverage"] is None else f"{line['coverage']:.2%}", line["gaps"], line["missing"],
             f"{line['months_certified']} of {line['months']} months", line["verdict"],
@@ -312,6 +312,12 @@ def snapshot(
         [(one.id, one.name, _instant((one.ts,)), one.digest[:16]) for one in held],
         "no snapshots yet; `twinstar data snapshot NAME` makes one",
     )
+
+
+def _what(line: dict[str, Any]) -> str:
+    """Timeframe or kind; what was made up says so."""
+    what = str(line["timeframe"] or line["kind"])
+    return f"{what} SIMULATED" if line["simulated"] else what
 
 
 def _day(ts_ms: int | None) -> str:

@@ -52,8 +52,8 @@ def import_(
 ) -> None:
     """Bring files into the lake.
 
-    Parquet, CSV and Feather with the columns timestamp, open, high, low, close, volume; freqtrade's and jesse's
-    data; public files of Binance, OKX and Bybit. A bad row refuses its file; importing twice changes nothing.
+    Parquet, CSV and Feather with the columns timestamp, open, high, low, close, volume (or those of trades, funding
+    rates or book changes: see docs/lake.md); freqtrade's and jesse's data; public files of Binance, OKX and Bybit. A bad row refuses its file; importing twice changes nothing.
     Exit 1 when a file of a folder was refused.
 
     \b
@@ -105,7 +105,7 @@ def export(
     timeframe: Annotated[
         str | None, typer.Option(metavar="1m", help="Bars of this length alone, else all that is stored.")
     ] = None,
-    kind: Annotated[str, typer.Option(metavar="bars|trades|funding", help="What rows are.")] = "bars",
+    kind: Annotated[str, typer.Option(metavar="bars|trades|funding|depth", help="What rows are.")] = "bars",
     format_: Annotated[
         str, typer.Option("--format", metavar="NAME", help="parquet, csv, feather, freqtrade or jesse.")
     ] = "parquet",

@@ -65,7 +65,7 @@ class Clue:
 
 @dataclass(slots=True)
 class Part:
-    """Consecutive rows of a file: times in ms UTC, and float64 columns (`side` and `id` of trades: int64).
+    """Consecutive rows of a file: times in ms UTC, and float64 columns (sides, ids and flags: int64).
 
     `first` is the number of the first row in the file. `clue` holds what the rows themselves say of their series.
     """

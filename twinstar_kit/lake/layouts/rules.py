@@ -12,7 +12,7 @@ from twinstar_kit.kernel.errors import DataError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.money import MAX_UNITS
 from twinstar_kit.lake.layouts.base import BARS, Part
-from twinstar_kit.lake.rows import RATE_SCALE, Rows, on_grid
+from twinstar_kit.lake.rows import COLUMNS, RATE_SCALE, Rows, on_grid
 from twinstar_kit.lake.series import FIRST_MS, LAST_MS, Kind, Series
 
 Bad = npt.NDArray[np.bool_]
@@ -36,21 +36,15 @@ def counted(series: Series, part: Part, instrument: Instrument, kept: Bad) -> Ro
     stamps = part.timestamp[kept]
     columns = {name: column[kept] for name, column in part.columns.items()}
     if not len(stamps):
-        return np.empty((0, 6 if series.kind is Kind.BARS else len(columns) + 1), np.int64)
+        return np.empty((0, len(COLUMNS[series.kind])), np.int64)
     if series.kind is Kind.BARS:
         values = [columns[name] for name in BARS]
         return Bars.from_floats(instrument, series.timeframe_ms, stamps, *values).rows
     if series.kind is Kind.FUNDING:
         return np.column_stack([stamps, np.rint(columns["rate"] * 10**RATE_SCALE).astype(np.int64)])
-    rows = np.column_stack(
-        [
-            stamps,
-            _units(columns["price"], instrument.price_scale, "price"),
-            _units(columns["amount"], instrument.amount_scale, "amount"),
-            columns["side"],
-            columns["id"],
-        ]
-    )
+    columns["price"] = _units(columns["price"], instrument.price_scale, "price")
+    columns["amount"] = _units(columns["amount"], instrument.amount_scale, "amount")
+    rows = np.column_stack([stamps, *(columns[name] for name in COLUMNS[series.kind][1:])])
     return rows[np.argsort(stamps, kind="stable")]
 
 
@@ -69,7 +63,7 @@ def _rules(series: Series, part: Part, before_ms: int) -> Iterator[tuple[Bad, Ca
     for name, column in part.columns.items():
         if column.dtype.kind == "f":
             yield ~np.isfinite(column), _say(f"{name} is not a finite number")
-    if series.kind is not Kind.TRADES:
+    if series.kind in (Kind.BARS, Kind.FUNDING):
         # a row whose time is no time cannot say that those after it come too late
         sane = (stamps >= FIRST_MS) & (stamps < LAST_MS) & on_grid(series, stamps)
         newest = np.maximum.accumulate(np.r_[before_ms, np.where(sane, stamps, before_ms)])[:-1]
@@ -84,6 +78,9 @@ def _rules(series: Series, part: Part, before_ms: int) -> Iterator[tuple[Bad, Ca
     elif series.kind is Kind.TRADES:
         for name in ("price", "amount"):
             yield part.columns[name] <= 0, _say(f"{name} must be above zero")
+    elif series.kind is Kind.DEPTH:
+        yield part.columns["price"] <= 0, _say("price must be above zero")
+        yield part.columns["amount"] < 0, _say("amount must not be negative; 0 deletes a level")
 
 
 def _times(stamps: npt.NDArray[np.int64]) -> Iterator[tuple[Bad, Callable[[int], str]]]:

@@ -1,9 +1,13 @@
-"""Plain tables in Parquet, CSV or Feather: bars (timestamp open high low close volume), or trades (timestamp price amount side id)."""
+"""Plain tables in Parquet, CSV or Feather; the columns tell what they hold.
+
+Bars: timestamp open high low close volume. Trades: timestamp price amount side id. Funding: timestamp rate (or
+funding_rate). Book changes: timestamp update_id side price amount flags, where an amount of 0 deletes a level.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 NAME = "tables"
 TRADES = ("timestamp", "price", "amount", "side", "id")
+DEPTH = ("timestamp", "update_id", "side", "price", "amount", "flags")
+RATES = ("rate", "funding_rate")
 CONTRACTS = {"perp", "swap", "linear", "futures", "inverse", "quarter"}
 
 
@@ -47,15 +53,23 @@ def recognise(path: Path, hints: Hints) -> Clue | None:
 def read(path: Path, clue: Clue) -> Iterator[Part]:
     """The whole table as one part; the label that `save_bars` and exports leave says whose rows they are."""
     columns: dict[str, Any]
-    table, label = read_table(path, lambda names: TRADES if {"price", "side"} <= set(names) else COLUMNS)
+    table, label = read_table(path, _wanted)
     if not table.num_rows:
         raise DataError("there are no rows in it")
-    if "price" in table.column_names:
-        kind, frame = Kind.TRADES, None
+    kind, frame = _kind(table.column_names), None
+    if kind is Kind.TRADES:
         columns = {name: numbers(table[name], name) for name in ("price", "amount")}
-        columns |= {"side": _sides(table["side"]), "id": integers(table["id"], "id", 0)}
+        columns |= {"side": _sides(table["side"], "buy", "sell"), "id": integers(table["id"], "id", 0)}
+    elif kind is Kind.DEPTH:
+        columns = {"update_id": integers(table["update_id"], "update_id", 0)}
+        columns |= {"side": _sides(table["side"], "bid", "ask")}
+        columns |= {name: numbers(table[name], name) for name in ("price", "amount")}
+        columns |= {"flags": integers(table["flags"], "flags", 0)}
+    elif kind is Kind.FUNDING:
+        name = table.column_names[1]
+        columns = {"rate": numbers(table[name], name)}
     else:
-        kind, frame = Kind.BARS, label.get("timeframe") or clue.timeframe
+        frame = label.get("timeframe") or clue.timeframe
         columns = {name: numbers(table[name], name) for name in BARS}
     named = label.get("instrument") or {}
     said = Clue(
@@ -64,11 +78,32 @@ def read(path: Path, clue: Clue) -> Iterator[Part]:
     yield Part(timestamps(table["timestamp"]), columns, clue=said, label=label)
 
 
-def _sides(column: pa.ChunkedArray) -> Any:
-    """The taker's side as 1 and -1, written so or as buy and sell."""
+def _kind(names: Sequence[str]) -> Kind:
+    """What a table with these columns holds; bars, unless they say otherwise.
+
+    >>> _kind(["timestamp", "rate"]).value, _kind(["timestamp", "open"]).value
+    ('funding', 'bars')
+    """
+    if {"update_id", "side"} <= set(names):
+        return Kind.DEPTH
+    if {"price", "side"} <= set(names):
+        return Kind.TRADES
+    return Kind.FUNDING if set(RATES) & set(names) else Kind.BARS
+
+
+def _wanted(names: list[str]) -> tuple[str, ...]:
+    """The columns that such a table must have."""
+    kind = _kind(names)
+    if kind is Kind.FUNDING:
+        return "timestamp", next(rate for rate in RATES if rate in names)
+    return {Kind.DEPTH: DEPTH, Kind.TRADES: TRADES}.get(kind, COLUMNS)
+
+
+def _sides(column: pa.ChunkedArray, positive: str, negative: str) -> Any:
+    """Sides as 1 and -1, written so or in words."""
     import pyarrow as pa
 
     column = column.cast(pa.string())
     if set(column.unique().to_pylist()) <= {"1", "-1"}:
         return sides(column, "1", "-1", 0)
-    return sides(column, "buy", "sell", 0)
+    return sides(column, positive, negative, 0)
