@@ -123,7 +123,8 @@ def backtest(
 def paper(
     strategy: options.StrategyName,
     feed: Annotated[
-        str, typer.Option(metavar="FEED", help="simulated, simulated:SEED or replay:PATH.")
+        str,
+        typer.Option(metavar="FEED", help="simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE."),
     ] = "simulated",
     speed: Annotated[
         str | None,
@@ -140,18 +141,21 @@ def paper(
     symbol: options.Symbol = None,
     timeframe: options.Timeframe = None,
     settings: options.Settings = None,
+    lake: options.Lake = None,
     home: options.Home = None,
     json: options.Json = False,
 ) -> None:
     """Trade a strategy on the virtual exchange.
 
-    Every event is journalled before anything leaves; an account goes on where it ended.
+    Every event is journalled before anything leaves; an account goes on where it ended. The bars and trades of a venue
+    (ccxt:EXCHANGE) are in the lake before the strategy sees them; no order ever leaves this machine.
 
     \b
     Examples:
       twinstar paper breakout --feed simulated --symbol BTC/USDT --for 8h --speed max
       twinstar paper breakout --feed replay:btc_1m.parquet --speed max --json
       twinstar paper sma_cross --account crossing --set fast=10
+      twinstar paper sma_cross --feed ccxt:binance --symbol BTC/USDT --for 8h
     """
     from twinstar_kit.session.trading import paper as run
 

@@ -75,6 +75,7 @@ class Feed(Protocol):
 def open_feed(spec: str, **rules: Any) -> Feed:
     """The feed that `spec` names: `simulated`, `simulated:SEED`, `replay:PATH[,PATH...]` or `ccxt:EXCHANGE`.
 
+    `ccxt:binance@http://127.0.0.1:PORT` is a venue on this machine that speaks binance's dialect.
     `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay, `symbol`, `symbols` and
     `sink` to a venue. UsageError for an unknown feed, DataError for a file that cannot be used.
 

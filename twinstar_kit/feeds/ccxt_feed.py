@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from twinstar_kit.feeds.base import MINUTE_MS, Rows, find_instrument, ticker_t, trade_t
 from twinstar_kit.feeds.ccxt_answers import units
+from twinstar_kit.feeds.ccxt_endpoint import local_binance, loopback
 from twinstar_kit.feeds.ccxt_live import Health, LiveBar, LiveTail, LiveTrades, Patience, Sink, open_stream
 from twinstar_kit.feeds.ccxt_source import CcxtSource
 from twinstar_kit.feeds.ccxt_streams import bar_row
@@ -47,17 +48,19 @@ class CcxtFeed:
     """
 
     simulated = False
+    live = True
+    """It has no end: what comes next comes as time goes by."""
     granularity = "trades"
     synthetic: frozenset[str] = frozenset()
 
     def __init__(
         self, source: Source, stream: Callable[[], Any], symbols: Sequence[str], *, sink: Sink | None = None,
-        clock: Clock | None = None, patience: Patience | None = None, pulse_s: float = 0.1,
+        clock: Clock | None = None, patience: Patience | None = None, pulse_s: float = 0.1, spec: str | None = None,
     ) -> None:  # fmt: skip
         listed = source.instruments()
         for symbol in symbols:
             find_instrument(tuple(listed.values()), symbol)
-        self.source, self.spec = source, f"ccxt:{source.name}"
+        self.source, self.spec = source, spec or f"ccxt:{source.name}"
         self.instruments: tuple[Instrument, ...] = tuple(listed[symbol] for symbol in symbols)
         self.timeframe_ms = MINUTE_MS
         self._clock = clock or SystemClock()
@@ -74,17 +77,38 @@ class CcxtFeed:
 
     @classmethod
     def open(
-        cls, name: str, *, symbol: str | None = None, symbols: Sequence[str] = (), sink: Sink | None = None
+        cls, place: str, *, symbol: str | None = None, symbols: Sequence[str] = (), sink: Sink | None = None
     ) -> Self:
-        """The feed of ccxt's exchange `name`: of the symbols that are named, else of the universe of the settings."""
-        if not name:
-            raise UsageError("feed 'ccxt' needs an exchange: ccxt:binance")
-        source = CcxtSource(name)
+        """The feed of a venue: of the symbols that are named, else of the universe of the settings.
+
+        `place` is ccxt's name of an exchange, or binance@http://127.0.0.1:PORT for a venue on this machine.
+        """
+        source, stream = ends_of(place)
         wanted = followed(source, symbols=[symbol] if symbol else symbols)
-        return cls(source, lambda: open_stream(name), wanted, sink=sink)
+        return cls(source, stream, wanted, sink=sink, spec=f"ccxt:{place}")
 
     def __repr__(self) -> str:
         return f"CcxtFeed({self.spec!r}, {len(self.instruments)} symbols, {'live' if self._thread else 'not live yet'})"
+
+    @property
+    def clock(self) -> Clock:
+        """What the feed tells the time by."""
+        return self._clock
+
+    def start(self) -> None:
+        """Begin to follow all symbols now; the first question about now does it as well."""
+        for one in self.instruments:
+            self._live_from(one.symbol)
+
+    def told_until(self, symbol: str) -> int:
+        """The time up to which every bar of `symbol` was handed on, or is known not to exist."""
+        self._instrument(symbol)
+        return max(self._memory.until(symbol), self._memory.begins(symbol))
+
+    def wait(self, seconds: float) -> None:
+        """Return when bars come, at the latest after `seconds`."""
+        with self._memory.changed:
+            self._memory.changed.wait(seconds)
 
     @property
     def health(self) -> Health:
@@ -261,6 +285,19 @@ class CcxtFeed:
         self.close()
 
 
+def ends_of(
+    place: str, units: Mapping[str, Instrument] | None = None
+) -> tuple[CcxtSource, Callable[[], Any]]:
+    """A venue's history, and what opens its streams; see `CcxtFeed.open`. `units` replace those of some symbols."""
+    name, at, endpoint = place.partition("@")
+    if not name:
+        raise UsageError("feed 'ccxt' needs an exchange: ccxt:binance")
+    if not at:
+        return CcxtSource(name, instruments=units), lambda: open_stream(name)
+    here = loopback(name, endpoint)
+    return CcxtSource(local_binance(here), instruments=units), lambda: local_binance(here, asynchronous=True)
+
+
 class _Memory:
     """A `Sink` that keeps what it is handed for questions, after `first` has it."""
 
@@ -272,6 +309,7 @@ class _Memory:
         self._trades: dict[str, Rows] = {}
         self._begins: dict[str, int] = {}
         self._until: dict[str, int] = {}
+        self._absent: dict[str, list[tuple[int, int]]] = {}
 
     def bars(self, bars: Sequence[LiveBar]) -> None:
         if self._first is not None:
@@ -279,7 +317,7 @@ class _Memory:
         with self.changed:
             for bar in bars:
                 self._bars.setdefault(bar.symbol, []).append(bar.row)
-                self._until[bar.symbol] = int(bar.row[TIMESTAMP]) + MINUTE_MS
+                self._tell(bar.symbol, int(bar.row[TIMESTAMP]) + MINUTE_MS)
             self.changed.notify_all()
 
     def trades(self, trades: Sequence[LiveTrades]) -> None:
@@ -293,6 +331,17 @@ class _Memory:
     def absent(self, symbol: str, since_ms: int, until_ms: int) -> None:
         if self._first is not None:
             self._first.absent(symbol, since_ms, until_ms)
+        with self.changed:
+            self._absent.setdefault(symbol, []).append((since_ms, until_ms))
+            self._tell(symbol, self._until.get(symbol, 0))
+            self.changed.notify_all()
+
+    def _tell(self, symbol: str, until_ms: int) -> None:
+        """All before `until_ms` is told, and so is what follows on it and does not exist."""
+        for first, last in sorted(self._absent.get(symbol, [])):
+            if first <= until_ms < last:
+                until_ms = last
+        self._until[symbol] = until_ms
 
     def last(self, symbol: str) -> tuple[int | None, tuple[int, int] | None]:
         """What is stored, or a few bars ago: the tail brings what REST may not have yet."""
@@ -308,7 +357,7 @@ class _Memory:
             return self._begins.setdefault(symbol, floor_time(now_ms, MINUTE_MS) - OVERLAP * MINUTE_MS)
 
     def until(self, symbol: str) -> int:
-        """The close of the last bar that was handed on."""
+        """The close of the last bar that was handed on, or of one that does not exist after it."""
         with self.changed:
             return self._until.get(symbol, 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,13 @@ class LakeSink:
             self._append(found, mark)
         if self.then is not None:
             self.then.trades(trades)
+
+    def register(self, symbols: Sequence[str], listed: Mapping[str, Instrument], trades: bool = True) -> None:
+        """Make the series of symbols known to the lake; a symbol that the venue does not list is left out."""
+        for symbol in symbols:
+            if symbol in listed:  # else the tail refuses it, with the nearest name
+                for kind in (Kind.BARS, Kind.TRADES) if trades else (Kind.BARS,):
+                    self.lake.register(self.series(symbol, kind), listed[symbol])
 
     def _append(self, batch: dict[Series, Rows], mark: Provenance) -> None:
         rows = [(series, rows) for series, rows in batch.items() if len(rows)]
@@ -154,9 +161,7 @@ def collect(
     """
     clock = clock or SystemClock()
     sink = LakeSink(lake, exchange, timeframe, then=then, clock=clock)
-    listed = source.instruments()
-    for symbol in symbols:
-        _register(lake, sink, symbol, listed, trades)
+    sink.register(symbols, source.instruments(), trades)
     report = Collected(exchange, list(symbols))
     asyncio.run(
         _collect(report, sink, source, stream, timeframe, trades, duration_ms, clock, patience, told, pulse_s)
@@ -168,15 +173,6 @@ def collect(
 def known_units(lake: Lake, exchange: str) -> dict[str, Instrument]:
     """The units that the lake has of a venue's symbols, for a source that is to give the same."""
     return {info.series.symbol: info.instrument for info in lake.series() if info.series.exchange == exchange}
-
-
-def _register(lake: Lake, sink: LakeSink, symbol: str, listed: Any, trades: bool) -> None:
-    if symbol not in listed:
-        return  # the tail refuses it, with the nearest name
-    instrument: Instrument = listed[symbol]
-    lake.register(sink.series(symbol), instrument)
-    if trades:
-        lake.register(sink.series(symbol, Kind.TRADES), instrument)
 
 
 async def _collect(

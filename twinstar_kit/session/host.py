@@ -23,7 +23,7 @@ from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.session.accounts import Account, ManualAccount, StrategyAccount, refusal, serve_inbox
 from twinstar_kit.session.setup import as_broker, as_strategy, prepare, strategy_name
-from twinstar_kit.session.trading import open_run, plan_run, source_of
+from twinstar_kit.session.trading import is_live, open_run, plan_run, source_of
 from twinstar_kit.settings import parse_speed
 
 if TYPE_CHECKING:
@@ -96,10 +96,26 @@ class Host:
     def _open_feed(self) -> Feed:
         from twinstar_kit.feeds.base import open_feed
 
-        return open_feed(self.options.feed, **self.options.rules)
+        kind, _, place = self.options.feed.partition(":")
+        if kind != "ccxt":
+            return open_feed(self.options.feed, **self.options.rules)
+        from twinstar_kit.lake import Lake
+        from twinstar_kit.lake.recording import RecordedFeed
+        from twinstar_kit.settings import load_settings
+
+        rules = self.options.rules
+        symbols = rules.get("symbols") or ([rules["symbol"]] if "symbol" in rules else [])
+        feed = RecordedFeed.record(place, symbols, Lake(load_settings(home=self.home).lake_folder))
+        self._stack.callback(feed.close)
+        feed.start()
+        return feed
 
     def _open_clock(self) -> Clock:
-        """A simulated market in real time is now; otherwise time goes on from where the session was, or begins."""
+        """A simulated market in real time, or a venue, is now; else time goes on from where the session was, or begins."""
+        if is_live(self.feed):
+            if self.speed != 1 or self.options.start is not None:
+                raise UsageError("a venue's market runs in real time: leave speed and start out")
+            return self.wall
         simulated = self.options.feed.startswith("simulated")
         if simulated and self.speed == 1 and self.options.start is None:
             return SystemClock() if isinstance(self.wall, SystemClock) else self.wall

@@ -7,8 +7,8 @@ them there.
 
 from __future__ import annotations
 
+from twinstar_kit.feeds.ccxt_endpoint import local_binance, point_at
 from twinstar_kit.testing.local_venue import faults, stream_faults
-from twinstar_kit.testing.local_venue.clients import local_binance, point_at
 from twinstar_kit.testing.local_venue.log import VenueLog
 from twinstar_kit.testing.local_venue.venue import LocalVenue
 

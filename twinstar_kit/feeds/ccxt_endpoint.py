@@ -1,9 +1,14 @@
-"""The real ccxt classes, pointed at a local venue and at nothing else."""
+"""The real ccxt classes, pointed at a venue on this machine that speaks binance's dialect, and at nothing else."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
+from twinstar_kit.kernel.errors import UsageError
+
+LOOPBACK = ("127.0.0.1", "localhost")
+DIALECT = "binance"
 # Where each family of ccxt's binance URLs goes. The path of spot streams holds /stream because ccxt tells spot from
 # swap by it.
 _REST = {"public": "/api/v3", "private": "/api/v3", "fapiPublic": "/fapi/v1", "dapiPublic": "/dapi/v1"}
@@ -12,7 +17,7 @@ _NOT_SERVED = "/not-served"
 
 
 class Address(Protocol):
-    """Where a venue of this machine is served: a `LocalVenue`, or what another process told of one."""
+    """Where a venue of this machine is served."""
 
     @property
     def port(self) -> int: ...
@@ -20,6 +25,38 @@ class Address(Protocol):
     def url(self) -> str: ...
     @property
     def ws_url(self) -> str: ...
+
+
+class Loopback(NamedTuple):
+    """A venue on this machine, by its port."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where REST is served."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where streams are served."""
+        return f"ws://127.0.0.1:{self.port}"
+
+
+def loopback(exchange: str, endpoint: str) -> Loopback:
+    """The address that `endpoint` names; UsageError unless it is on this machine and of binance's dialect.
+
+    >>> loopback("binance", "http://127.0.0.1:8080").ws_url
+    'ws://127.0.0.1:8080'
+    """
+    address = urlsplit(endpoint)
+    if address.scheme != "http" or address.hostname not in LOOPBACK or address.port is None:
+        raise UsageError(f"endpoint {endpoint}: it must be a venue on this machine: http://127.0.0.1:PORT")
+    if exchange != DIALECT:
+        raise UsageError(
+            f"endpoint {endpoint} speaks {DIALECT}'s dialect, not that of {exchange}; say {DIALECT}"
+        )
+    return Loopback(address.port)
 
 
 def local_binance(venue: Address, asynchronous: bool = False, **config: Any) -> Any:
