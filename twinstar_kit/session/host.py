@@ -251,6 +251,7 @@ class Host:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, stop)
             signal.set_wakeup_fd(self.bell.wakeup_fd, warn_on_full_buffer=False)
+            self._stack.callback(signal.set_wakeup_fd, -1)  # a signal may come while the rest is closed
         except ValueError:
             log.debug("signals are the main thread's; this session runs in another")
 

@@ -108,7 +108,11 @@ def _chosen(lake: Lake, exchange: str | None, symbol: str | None, timeframe: str
 def _show_verification(found: Verification, certificates: int) -> None:
     columns = ("exchange", "symbol", "timeframe", "first", "last", "rows", "gaps", "missing", "proven_absent",
                "duplicates", "violations", "verdict")  # fmt: skip
-    lines = [{**line, "first": _day(line["first"]), "last": _day(line["last"])} for line in found.table()]
+    lines = [
+        {**line, "timeframe": one.series.timeframe or one.series.kind.value, "first": _day(line["first"]),
+         "last": _day(line["last"])}
+        for line, one in zip(found.table(), found.series, strict=True)
+    ]  # fmt: skip
     heads = [column.replace("_", " ") for column in columns]
     print_table(heads, [[line[c] for c in columns] for line in lines], "no series")
     if len(found.series) == 1:
