@@ -11,7 +11,7 @@ from commands import Commands
 from lake.bars import MINUTE, START, Rows, walk
 
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.lake import Lake, Series
+from twinstar_kit.lake import Kind, Lake, Series
 
 CONTRACT = {
     "exchange", "symbol", "timeframe", "first", "last", "rows", "gaps", "missing", "duplicates", "violations", "verdict",
@@ -233,3 +233,18 @@ def test_the_gaps_of_real_files_alone_and_in_a_lake(
     assert [
         (one["gaps"], one["missing"], one["duplicates"], one["violations"]) for one in (alone, stored)
     ] == [(gaps, missing, 0, 0)] * 2
+
+
+def test_what_is_simulated_says_so_and_trades_are_named(run: Commands, tmp_path: Path):
+    with Lake(tmp_path / "lake") as lake:
+        for series, rows in (
+            (Series("toy", "BTC/USDT"), walk(10)),
+            (Series("toy", "BTC/USDT", kind=Kind.TRADES), [[START, 100, 1, 1, 7]]),
+        ):
+            lake.register(series, RULES, simulated=True)
+            lake.write(series, rows)
+    out = run("data", "status", "--lake", tmp_path / "lake").out
+    assert "1m SIMULATED" in out
+    assert "trades SIMULATED" in out
+    lines = run("data", "verify", "--lake", tmp_path / "lake").out.splitlines()
+    assert {line.split()[2] for line in lines[1:3]} == {"1m", "trades"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_a_bad_row_refuses_the_file_by_name_and_row_and_the_good_ones_can_be_kep
          "row 1: high is the text 'two'"),
         ("timestamp,open,high,low,close,volume\n10000000000,1,2,1,2,3\n", "looks like seconds"),
         ("timestamp,open,high,low,close,volume\n2025-01-01 00:00+00:00,1,2,1,2,3\n2025-01-01 09:01,1,2,1,2,3\n",
-         "timestamp holds text"),
+         "time zones are mixed: none here, +00:00 in the first row"),
         ("", "empty"),
     ],
 )  # fmt: skip
@@ -248,3 +249,36 @@ def test_a_missing_file_and_a_strange_layout_are_refused(lake, tmp_path):
         import_bars(lake, write(bars(), tmp_path / "bars.csv"), layout="excel", **NAMED)
     with pytest.raises(UsageError, match="say spot or swap"):
         import_bars(lake, write(bars(), tmp_path / "bars.csv"), market="both", **NAMED)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (
+            "2025-01-01T00:00:00Z",
+            "2025-01-01T01:01:00+01:00",
+            "row 1: time zones are mixed: +01:00 here, Z in",
+        ),
+        ("2025-01-01T00:00:00Z", "2025-01-01 00:01:00", "row 1: time zones are mixed: none here, Z in"),
+        (
+            "2025-01-01 00:00:00",
+            "2025-01-01 00:01:00+00:00",
+            "row 1: time zones are mixed: +00:00 here, none",
+        ),
+    ],
+)
+def test_mixed_time_zones_refuse_the_file(lake, tmp_path, first, second, said):
+    file = tmp_path / "bars.csv"
+    file.write_text(f"timestamp,open,high,low,close,volume\n{first},1,2,0.5,1.5,3\n{second},1,2,0.5,1.5,3\n")
+    with pytest.raises(DataError, match=re.escape(said)):
+        import_bars(lake, file, exchange="x", symbol="BTC/USDT", timeframe="1m")
+    assert lake.series() == []
+
+
+def test_one_time_zone_is_counted_in_utc(lake, tmp_path):
+    file = tmp_path / "bars.csv"
+    rows = "".join(f"2025-01-01T09:0{k}:00+09:00,1,2,0.5,1.5,3\n" for k in range(3))
+    file.write_text(f"timestamp,open,high,low,close,volume\n{rows}")
+    import_bars(lake, file, exchange="x", symbol="BTC/USDT", timeframe="1m")
+    opens = lake.read("x", "BTC/USDT").rows[:, 0].tolist()
+    assert opens == [1_735_689_600_000 + k * 60_000 for k in range(3)]

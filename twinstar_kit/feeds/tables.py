@@ -93,9 +93,13 @@ def _read_csv(file: Path, choose: Choose) -> tuple[pa.Table, dict[str, Any]]:
         return csv.read_csv(file, convert_options=options)
 
     try:
-        return read({name: pa.float64() for name in columns if name in NUMBERS}), {}
+        table = read({name: pa.float64() for name in columns if name in NUMBERS})
     except pa.ArrowInvalid:  # text among the numbers: read it as text, so that the row can be named
-        return read({name: pa.string() for name in columns if name in NUMBERS}), {}
+        table = read({name: pa.string() for name in columns if name in NUMBERS})
+    if getattr(table["timestamp"].type, "tz", None):
+        only = csv.ConvertOptions(column_types={"timestamp": pa.string()}, include_columns=["timestamp"])
+        _refuse_mixed_zones(csv.read_csv(file, convert_options=only)["timestamp"])
+    return table, {}
 
 
 def _checked_names(file: Path, names: list[str], choose: Choose) -> list[str]:
@@ -130,6 +134,25 @@ def plain(column: pa.ChunkedArray, dtype: type[Any]) -> npt.NDArray[Any]:
         if len(part)
     ]
     return np.concatenate(parts)
+
+
+def _refuse_mixed_zones(column: pa.ChunkedArray) -> None:
+    """DataError where times written as text do not all name the same time zone, or only some of them name one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = pc.match_substring_regex(column, r"^\d{4}-\d\d-\d\d")
+    if not pc.all(times).as_py():
+        return  # what is no time at all is told elsewhere
+    zones = pc.struct_field(pc.extract_regex(column, r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?$"), "zone")
+    zones = zones.combine_chunks() if isinstance(zones, pa.ChunkedArray) else zones
+    first = zones[0].as_py()
+    other = pc.index(pc.equal(zones, first), False).as_py()
+    if other >= 0:
+        raise DataError(
+            f"row {other}: time zones are mixed: {zones[other].as_py() or 'none'} here, {first or 'none'} in the first row;"
+            " write all times in UTC"
+        )
 
 
 def numbers(column: pa.ChunkedArray, name: str, first: int = 0) -> npt.NDArray[np.float64]:
@@ -175,6 +198,7 @@ def timestamps(column: pa.ChunkedArray, first: int = 0) -> npt.NDArray[np.int64]
         try:
             column, kind = column.cast(pa.int64()), pa.int64()
         except pa.ArrowInvalid:
+            _refuse_mixed_zones(column)
             raise DataError(
                 f"timestamp holds text such as {column[0].as_py()!r}; write milliseconds UTC (1735689600000) or ISO times"
             ) from None
