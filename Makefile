@@ -17,7 +17,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BUNDLE_SOURCES := $(shell find twinstar_kit/terminal -type f -not -path '*/node_modules/*' -not -path '*/dist/*' \
 	\( -name '*.ts' -o -name '*.js' -o -name '*.mjs' -o -name '*.css' -o -name '*.json' -o -name build.py \) 2>/dev/null)
 COMPILED_SOURCES := $(wildcard twinstar_kit/*.py twinstar_kit/kernel/*.py twinstar_kit/strategy/*.py \
-	twinstar_kit/strategy/*/*.py twinstar_kit/session/*.py)
+	twinstar_kit/strategy/*/*.py twinstar_kit/session/*.py \
+	twinstar_kit/lake/*.py)
 
 .PHONY: help
 help: ## this list

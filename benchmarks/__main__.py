@@ -45,6 +45,21 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
 
         return report(rounds)
 
+    def verify() -> list[Row]:
+        from benchmarks.lake_verify import lake_verify
+
+        return lake_verify(rounds)
+
+    def store() -> list[Row]:
+        from benchmarks.lake_store import store
+
+        return store(rounds)
+
+    def backfill() -> list[Row]:
+        from benchmarks.lake_backfill import lake_backfill
+
+        return lake_backfill()
+
     found = {
         "sma_cross": history("sma_cross"),
         "breakout": history("breakout"),
@@ -56,6 +71,9 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
         "paper": live("paper_loop"),
         "orders": live("engine_orders"),
         "ccxt": live("ccxt_orders"),
+        "lake_store": store,
+        "lake_verify": verify,
+        "lake_backfill": backfill,
     }
     if find_spec("benchmarks.terminal"):
         found["terminal"] = _terminal

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Row, alternate, fresh
+from benchmarks.measure import Row, alternate, fresh, resident
 from benchmarks.peers import Answer, Vectorbt
 from benchmarks.strategies import ChannelTrail
 from twinstar_kit.kernel.bars import Bars
@@ -171,14 +171,8 @@ def added_mb() -> float:
     bars = year()
     for strategy in (load("sma_cross")(), ChannelTrail()):
         ours(strategy, bars[:2_000])
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     for strategy in (load("sma_cross")(), ChannelTrail()):
         ours(strategy, bars)
-    return (_resident("VmHWM") - before) / 1024
-
-
-def _resident(name: str) -> int:
-    """A line of this process's status, in kB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    return (resident("VmHWM") - before) / 1024

@@ -76,3 +76,9 @@ def median_fresh(rounds: int, *arguments: str, environment: Mapping[str, str] | 
     """Median wall seconds of a command in new processes, after one unmeasured start."""
     fresh(*arguments, environment=environment)
     return statistics.median(fresh(*arguments, environment=environment)[0] for _ in range(rounds))
+
+
+def resident(name: str) -> int:
+    """A line of this process's status, in kB: VmRSS is its memory now, VmHWM the most it ever was."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -73,3 +74,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("TWINSTAR_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_they_were() -> Iterator[None]:
+    """Commands that run in this process set the environment by their options; the next test does not inherit that."""
+    before = {key: value for key, value in os.environ.items() if key.startswith("TWINSTAR_")}
+    yield
+    for key in [key for key in os.environ if key.startswith("TWINSTAR_") and key not in before]:
+        del os.environ[key]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_loop_of_a_browser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Playwright's event loop counts as running in its process between tests too; a test that has its own must not see it."""
+    if "playwright" in request.fixturenames:
+        yield
+        return
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(running)

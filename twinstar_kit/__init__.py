@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds import SimulatedMarket, load_bars
+    from twinstar_kit.lake import Lake
     from twinstar_kit.session.history import backtest
     from twinstar_kit.session.proof import parity
     from twinstar_kit.session.trading import paper
@@ -25,6 +26,7 @@ _HOMES = {
     "paper": "session.trading",
     "parity": "session.proof",
     "load_bars": "feeds",
+    "Lake": "lake",
     "SimulatedMarket": "feeds",
     "VirtualExchange": "venues",
     "AsyncVirtualExchange": "venues",
@@ -34,6 +36,7 @@ _HOMES = {
 __all__ = [
     "AsyncVirtualExchange",
     "Indicator",
+    "Lake",
     "Param",
     "SimulatedMarket",
     "Strategy",

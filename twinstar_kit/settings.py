@@ -38,7 +38,9 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("twinstar", appauthor=False)),
         description="folder of everything that belongs to the user: accounts, sessions, runs",
     )
-    lake: Path | None = Field(None, description="folder of market data; the home's `lake` when not set")
+    lake: str | None = Field(
+        None, description="folder or fsspec URL of market data; the home's `lake` when not set"
+    )
     cache: Path | None = Field(
         None, description="folder of compiled code; the platform's cache folder when not set"
     )
@@ -51,7 +53,13 @@ class Settings(BaseSettings):
     port: int = Field(5006, ge=0, le=65535, description="port of the terminal; 0 takes a free one")
     session: str = Field("default", description="session that commands and notebooks attach to")
     universe: Path | None = Field(
-        None, description="file of symbols, one a line; the built-in 98 when not set"
+        None, description="file of symbols to follow, one a line; the most traded ones when not set"
+    )
+    universe_top: int = Field(
+        98, ge=1, description="how many symbols to follow, by their turnover of 24 hours"
+    )
+    universe_quote: str | None = Field(
+        None, description="follow only symbols with this quote, such as USDT; any when not set"
     )
     balances: dict[str, float] = Field(
         default_factory=lambda: {"USDT": 10_000.0, "KRW": 10_000_000.0},
@@ -59,10 +67,17 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what is logged")
 
-    @field_validator("home", "lake", "cache", "universe", mode="after")
+    @field_validator("home", "cache", "universe", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("lake", mode="before")
+    @classmethod
+    def _place(cls, value: Any) -> str | None:
+        if value is None or "://" in str(value):
+            return None if value is None else str(value)
+        return os.path.abspath(Path(str(value)).expanduser())
 
     @field_validator("speed")
     @classmethod
@@ -99,9 +114,11 @@ class Settings(BaseSettings):
         return self.home / "sessions"
 
     @property
-    def lake_folder(self) -> Path:
-        """The folder of market data."""
-        return self.lake or self.home / "lake"
+    def lake_folder(self) -> Path | str:
+        """The folder of market data, or the URL that it lies at."""
+        if self.lake is None:
+            return self.home / "lake"
+        return self.lake if "://" in self.lake else Path(self.lake)
 
 
 def config_files() -> list[Path]:

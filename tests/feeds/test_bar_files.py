@@ -43,12 +43,14 @@ def frame(rows=6, **changes):
 def write(table, path):
     if path.suffix == ".csv":
         table.to_csv(path, index=False)
+    elif path.suffix == ".feather":
+        table.to_feather(path)
     else:
         table.to_parquet(path, index=False)
     return path
 
 
-@pytest.fixture(params=["bars.parquet", "bars.csv"])
+@pytest.fixture(params=["bars.parquet", "bars.csv", "bars.feather"])
 def path(request, tmp_path):
     return tmp_path / request.param
 
@@ -62,9 +64,10 @@ def refusal(path, **rules):
     return message
 
 
-def test_parquet_and_csv_give_the_same_bars(tmp_path):
-    one, other = (load_bars(write(frame(), tmp_path / name)) for name in ("bars.parquet", "bars.csv"))
-    assert one.data_digest == other.data_digest
+def test_parquet_csv_and_feather_give_the_same_bars(tmp_path):
+    names = ("bars.parquet", "bars.csv", "bars.feather")
+    one, other, third = (load_bars(write(frame(), tmp_path / name)) for name in names)
+    assert one.data_digest == other.data_digest == third.data_digest
     assert one.close.tolist() == [101, 102, 103, 104, 105, 106]
     assert one.timeframe == "1m"
     assert one.rows[0].tolist() == [START, 100 * 10**8, 102 * 10**8, 99 * 10**8, 101 * 10**8, 10 * 10**8]
@@ -247,7 +250,7 @@ def test_no_rows_no_bytes_no_file(path, tmp_path):
 def test_a_folder_and_an_unknown_kind_are_refused(tmp_path):
     assert "folder" in refusal(tmp_path)
     (tmp_path / "bars.xlsx").write_text("x")
-    assert ".parquet or .csv" in refusal(tmp_path / "bars.xlsx")
+    assert ".parquet, .csv or .feather" in refusal(tmp_path / "bars.xlsx")
 
 
 def test_what_is_no_parquet_and_what_is_a_damaged_one(tmp_path):

@@ -39,6 +39,7 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings = load_settings(home="mine", lake="../lake")
     assert settings.home == tmp_path / "mine"
     assert settings.lake_folder == tmp_path.parent / "lake"
+    assert load_settings(lake="s3://bucket/lake").lake_folder == "s3://bucket/lake"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from twinstar_kit.cli import jobs, journal, session, tools, trade
+from twinstar_kit.cli import data, jobs, journal, session, tools, trade
 
 APP: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True}
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -41,6 +41,8 @@ def _group(name: str, help_: str, **commands: Callable[..., None]) -> None:
 
 for function in (tools.terminal, tools.lab, trade.backtest, trade.paper, trade.parity):
     app.command()(function)
+if data.COMMANDS:
+    _group("data", "Keep market data that is proven complete.", **data.COMMANDS)
 _group(
     "session",
     "See and steer running sessions.",

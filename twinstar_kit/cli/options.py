@@ -16,6 +16,13 @@ def _use_home(home: Path | None) -> Path | None:
     return home
 
 
+def _use_lake(lake: str | None) -> str | None:
+    """The same for the folder of market data."""
+    if lake is not None:
+        os.environ["TWINSTAR_LAKE"] = lake if "://" in lake else str(Path(lake).expanduser().absolute())
+    return lake
+
+
 _STRATEGY = "A name of the starter kit (breakout, sma_cross) or path/to/file.py:ClassName"
 StrategyName = Annotated[str, typer.Argument(metavar="STRATEGY", help=f"{_STRATEGY}.", show_default=False)]
 MaybeStrategy = Annotated[
@@ -46,6 +53,15 @@ Home = Annotated[
         metavar="PATH",
         help="Folder of accounts, sessions and runs (else TWINSTAR_HOME, else the platform's data folder).",
         callback=_use_home,
+        is_eager=True,
+    ),
+]
+Lake = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder or URL of the lake (else TWINSTAR_LAKE, else `lake` in the home).",
+        callback=_use_lake,
         is_eager=True,
     ),
 ]

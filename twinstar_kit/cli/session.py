@@ -73,7 +73,9 @@ def start(
     feed: Annotated[
         str | None,
         typer.Option(
-            metavar="FEED", help="simulated, simulated:SEED or replay:PATH.", show_default="simulated"
+            metavar="FEED",
+            help="simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE.",
+            show_default="simulated",
         ),
     ] = None,
     speed: Annotated[

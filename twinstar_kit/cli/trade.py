@@ -17,7 +17,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="[SYMBOL=]PATH",
-        help="A Parquet or CSV file with the columns timestamp, open, high, low, close, volume.",
+        help="A Parquet, CSV or Feather file with the columns timestamp, open, high, low, close, volume.",
     ),
 ]
 Feed = Annotated[
@@ -31,11 +31,14 @@ Feed = Annotated[
 def _source(
     data: list[str] | None, feed: str | None, symbol: str | None, said: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """What to run over, and what was said of it: a file, or a stretch of a feed."""
+    """What to run over, and what was said of it: a file, a stretch of a feed, or bars of the lake."""
     files = data or []
+    if not files and not feed and symbol and "exchange" in said:
+        return _stored(symbol, said)
     if bool(files) == bool(feed):
         raise UsageError(
-            "say what to run over: --data PATH (Parquet or CSV bars) or --feed FEED, one of them"
+            "say what to run over: --data PATH (Parquet, CSV or Feather bars), --feed FEED, or --exchange NAME --symbol"
+            " SYMBOL from the lake, one of them"
         )
     if feed:
         return _stretch(feed, symbol, said)
@@ -48,6 +51,24 @@ def _source(
             raise UsageError(f"--symbol {symbol} and --data {before}=... name two symbols; keep one")
         path, symbol = after, before
     return path, {"symbol": symbol, **said} if symbol else said
+
+
+def _stored(symbol: str, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Bars that the lake holds."""
+    from twinstar_kit.feeds import normalise_symbol
+    from twinstar_kit.lake import Lake
+
+    left = dict(said)
+    exchange, since, until = left.pop("exchange"), left.pop("since", None), left.pop("until", None)
+    with Lake() as lake:
+        reading = lake.read(
+            exchange, normalise_symbol(symbol), left.pop("timeframe", None) or "1m", since, until
+        )
+        if not len(reading):
+            raise UsageError(
+                f"the lake has no complete bars of {exchange} {symbol} there; see twinstar data status"
+            )
+        return reading.bars(), left
 
 
 def _stretch(feed: str, symbol: str | None, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -75,6 +96,7 @@ def backtest(
     symbol: options.Symbol = None,
     timeframe: options.Timeframe = None,
     settings: options.Settings = None,
+    lake: options.Lake = None,
     json: options.Json = False,
 ) -> None:
     """Run a strategy over stored bars.
@@ -85,6 +107,7 @@ def backtest(
       twinstar backtest sma_cross --data BTC/USDT=btc_1m.csv --timeframe 15m --json
       twinstar backtest breakout --data btc_1m.parquet --set lookback=40 --set fee_taker=0.0005
       twinstar backtest my_ideas.py:Reversal --data btc_1m.parquet --set since=2025-01-15
+      twinstar backtest breakout --exchange binance --symbol BTC/USDT --timeframe 15m --set since=2025-01-01
       twinstar backtest breakout --feed simulated --set since=2025-01-01 --set until=2025-02-01
     """
     from twinstar_kit.session.history import backtest as run
@@ -100,7 +123,8 @@ def backtest(
 def paper(
     strategy: options.StrategyName,
     feed: Annotated[
-        str, typer.Option(metavar="FEED", help="simulated, simulated:SEED or replay:PATH.")
+        str,
+        typer.Option(metavar="FEED", help="simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE."),
     ] = "simulated",
     speed: Annotated[
         str | None,
@@ -117,18 +141,21 @@ def paper(
     symbol: options.Symbol = None,
     timeframe: options.Timeframe = None,
     settings: options.Settings = None,
+    lake: options.Lake = None,
     home: options.Home = None,
     json: options.Json = False,
 ) -> None:
     """Trade a strategy on the virtual exchange.
 
-    Every event is journalled before anything leaves; an account goes on where it ended.
+    Every event is journalled before anything leaves; an account goes on where it ended. The bars and trades of a venue
+    (ccxt:EXCHANGE) are in the lake before the strategy sees them; no order ever leaves this machine.
 
     \b
     Examples:
       twinstar paper breakout --feed simulated --symbol BTC/USDT --for 8h --speed max
       twinstar paper breakout --feed replay:btc_1m.parquet --speed max --json
       twinstar paper sma_cross --account crossing --set fast=10
+      twinstar paper sma_cross --feed ccxt:binance --symbol BTC/USDT --for 8h
     """
     from twinstar_kit.session.trading import paper as run
 
@@ -154,6 +181,7 @@ def parity(
     symbol: options.Symbol = None,
     timeframe: options.Timeframe = None,
     settings: options.Settings = None,
+    lake: options.Lake = None,
     json: options.Json = False,
 ) -> None:
     """Compare the history loop with the live loop.
@@ -163,6 +191,7 @@ def parity(
     \b
     Examples:
       twinstar parity breakout --data btc_1m.parquet
+      twinstar parity breakout --exchange binance --symbol BTC/USDT
       twinstar parity --journal account.db --json
     """
     from twinstar_kit.session.proof import parity as run

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinstar_kit.feeds.base import Feed, open_feed
+    from twinstar_kit.feeds.ccxt_source import CcxtSource
     from twinstar_kit.feeds.clock import Clock, ManualClock, ReplayClock, SystemClock
     from twinstar_kit.feeds.files import load_bars, normalise_symbol, save_bars
     from twinstar_kit.feeds.replay import Replay
     from twinstar_kit.feeds.simulated import SimulatedMarket
+    from twinstar_kit.feeds.source import Source
 
 _HOMES = {
+    "CcxtSource": "ccxt_source",
     "Clock": "clock",
     "Feed": "base",
     "ManualClock": "clock",
     "Replay": "replay",
     "ReplayClock": "clock",
     "SimulatedMarket": "simulated",
+    "Source": "source",
     "SystemClock": "clock",
     "load_bars": "files",
     "normalise_symbol": "files",
@@ -31,12 +35,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "CcxtSource",
     "Clock",
     "Feed",
     "ManualClock",
     "Replay",
     "ReplayClock",
     "SimulatedMarket",
+    "Source",
     "SystemClock",
     "load_bars",
     "normalise_symbol",

@@ -107,10 +107,11 @@ class NoFunding:
 
 
 def open_feed(spec: str, **rules: Any) -> Feed:
-    """The feed that `spec` names: `simulated`, `simulated:SEED` or `replay:PATH[,PATH...]`.
+    """The feed that `spec` names: `simulated`, `simulated:SEED`, `replay:PATH[,PATH...]` or `ccxt:EXCHANGE`.
 
-    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay. UsageError for an
-    unknown feed, DataError for a file that cannot be used.
+    `ccxt:binance@http://127.0.0.1:PORT` is a venue on this machine that speaks binance's dialect.
+    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay, `symbol`, `symbols` and
+    `sink` to a venue. UsageError for an unknown feed, DataError for a file that cannot be used.
 
     >>> open_feed("simulated:7").spec
     'simulated:7'
@@ -128,8 +129,14 @@ def open_feed(spec: str, **rules: Any) -> Feed:
         if not rest:
             raise UsageError("feed 'replay' needs a file: replay:PATH")
         return Replay.open(rest, **rules)
-    near = difflib.get_close_matches(kind, ("simulated", "replay"), 1)
-    hint = f"did you mean {near[0]}?" if near else "use simulated, simulated:SEED or replay:PATH"
+    if kind == "ccxt":
+        from twinstar_kit.feeds.ccxt_feed import CcxtFeed
+
+        return CcxtFeed.open(rest, **rules)
+    near = difflib.get_close_matches(kind, ("simulated", "replay", "ccxt"), 1)
+    hint = (
+        f"did you mean {near[0]}?" if near else "use simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE"
+    )
     raise UsageError(f"unknown feed {spec!r}; {hint}")
 
 

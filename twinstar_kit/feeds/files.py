@@ -1,30 +1,25 @@
-"""Bars from Parquet and CSV files: every rule that a file can break is named in one line, with the way out."""
+"""Bars from Parquet, CSV and Feather files: every rule that a file can break is named in one line, with the way out."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.feeds.resample import resample
+from twinstar_kit.feeds.tables import COLUMNS, LABEL, numbers, read_table, timestamps
 from twinstar_kit.kernel.bars import Bars, parse_timeframe
 from twinstar_kit.kernel.errors import DataError, InstrumentError
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.money import to_decimal
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
-LABEL = b"twinstar"  # key of the Parquet metadata that keeps where bars came from
 UNNAMED = "DATA/USDT"  # what is traded when neither the caller nor the file's name says it
 
 # Quotes that an unseparated symbol may end with, longest first where one ends like another.
@@ -44,7 +39,7 @@ def load_bars(
     since: Time | None = None,
     until: Time | None = None,
 ) -> Bars:
-    """Read bars from a Parquet or CSV file with the columns timestamp, open, high, low, close and volume.
+    """Read bars from a Parquet, CSV or Feather file with the columns timestamp, open, high, low, close and volume.
 
     Timestamps are bar opens in whole milliseconds UTC, or a column of a date type. `symbol` and `exchange` name the
     instrument; what is not given is taken from a file name such as `binance_BTCUSDT_spot_1m_2025.parquet`. Prices
@@ -55,7 +50,7 @@ def load_bars(
     first is row 0).
     """
     file = Path(path)
-    table, label = _read(file)
+    table, label = read_table(file)
 
     def refused(error: Exception) -> DataError:
         return DataError(f"{file}: {error}")
@@ -63,8 +58,8 @@ def load_bars(
     try:
         if not table.num_rows:
             raise DataError("there are no bars in it")
-        stamps = _timestamps(table)
-        columns = {name: _numbers(table, name) for name in COLUMNS[1:]}
+        stamps = timestamps(table["timestamp"])
+        columns = {name: numbers(table[name], name) for name in COLUMNS[1:]}
         bars = _count(file, stamps, columns, label, symbol, exchange, tick, lot, timeframe)
         if timeframe is not None:
             bars = resample(bars, parse_timeframe(timeframe))
@@ -141,184 +136,7 @@ def guess_name(path: str | os.PathLike[str]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _read(file: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """The table with the six columns, and the label that `save_bars` left."""
-    import pyarrow as pa
-
-    try:
-        size = file.stat().st_size
-    except FileNotFoundError:
-        raise DataError(f"no file {file}; check the path{_near(file)}") from None
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from None
-    if file.is_dir():
-        raise DataError(f"{file} is a folder; name one Parquet or CSV file")
-    if not size:
-        raise DataError(f"{file}: the file is empty")
-    parquet = file.suffix.lower() in (".parquet", ".pq")
-    if not parquet and file.suffix.lower() != ".csv":
-        raise DataError(f"{file}: a file of bars ends in .parquet or .csv")
-    try:
-        return (_read_parquet if parquet else _read_csv)(file)
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        kind = "Parquet" if parquet else "CSV"
-        raise DataError(
-            f"{file}: this is not a readable {kind} file ({str(error).splitlines()[0]})"
-        ) from None
-
-
-def _near(file: Path) -> str:
-    import difflib
-
-    try:
-        names = [entry.name for entry in file.parent.iterdir()]
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(file.name, names, 1)
-    return f"; did you mean {file.with_name(near[0])}?" if near else ""
-
-
-def _read_parquet(file: Path) -> tuple[pa.Table, dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(file) as source:
-        _check_names(file, source.schema_arrow.names)
-        label = (source.schema_arrow.metadata or {}).get(LABEL)
-        return source.read(columns=list(COLUMNS)), json.loads(label) if label else {}
-
-
-def _read_csv(file: Path) -> tuple[pa.Table, dict[str, Any]]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    with csv.open_csv(file) as source:
-        names = source.schema.names
-    _check_names(file, names)
-
-    def read(types: dict[str, pa.DataType]) -> pa.Table:
-        options = csv.ConvertOptions(
-            column_types=types, include_columns=list(COLUMNS), strings_can_be_null=True
-        )
-        return csv.read_csv(file, convert_options=options)
-
-    try:
-        return read({name: pa.float64() for name in COLUMNS[1:]}), {}
-    except pa.ArrowInvalid:  # text among the numbers: read it as text, so that the row can be named
-        return read({name: pa.string() for name in COLUMNS[1:]}), {}
-
-
-def _check_names(file: Path, names: list[str]) -> None:
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise DataError(
-            f"{file}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has"
-            f" {', '.join(names[:12])}; rename them to {' '.join(COLUMNS)}"
-        )
-
-
-def _refuse_first(bad: npt.NDArray[np.bool_], rule: Callable[[int], str]) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(f"row {row}: {rule(row)}")
-
-
-def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
-    if column.null_count:
-        row = next(row for row, value in enumerate(column) if not value.is_valid)
-        raise DataError(f"row {row}: {name} is missing; drop the row or fetch it again")
-
-
-def _plain(column: pa.ChunkedArray, dtype: type[Any]) -> npt.NDArray[Any]:
-    """The values of a column without nulls. Arrow's own conversion would import pandas, which takes 0.3 s."""
-    parts = [
-        np.frombuffer(part.buffers()[1], dtype)[part.offset : part.offset + len(part)]
-        for part in column.chunks
-        if len(part)
-    ]
-    return np.concatenate(parts)
-
-
-def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A column of prices or volumes as floats."""
-    import pyarrow as pa
-
-    column = table[name]
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _parse_text(column, name)
-    elif not any(
-        test(kind)
-        for test in (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
-    ):
-        raise DataError(f"column {name} holds {kind}, not numbers")
-    _refuse_nulls(column, name)
-    return _plain(column.cast(pa.float64(), safe=False), np.float64)
-
-
-def _parse_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Numbers that were stored as text; DataError names the first that is none."""
-    import pyarrow as pa
-
-    try:
-        return column.cast(pa.float64())
-    except pa.ArrowInvalid:
-        for row, text in enumerate(column.to_pylist()):
-            try:
-                float("nan" if text is None else text)
-            except ValueError:
-                raise DataError(f"row {row}: {name} is the text {text!r}, not a number") from None
-        raise DataError(f"column {name} holds text that is not numbers") from None
-
-
-def _timestamps(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Bar opens in milliseconds, from integers in milliseconds or from a date column, which knows its unit."""
-    import pyarrow as pa
-
-    column = table["timestamp"]
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        try:
-            column, kind = column.cast(pa.int64()), pa.int64()
-        except pa.ArrowInvalid:
-            raise DataError(
-                f"timestamp holds text such as {column[0].as_py()!r}; write milliseconds UTC (1735689600000) or ISO times"
-            ) from None
-    _refuse_nulls(column, "timestamp")
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        try:
-            typed = column.cast(pa.timestamp("ms", tz=getattr(kind, "tz", None)))
-        except pa.ArrowInvalid:
-            raise DataError(
-                "timestamp holds fractions of a millisecond; bars open on whole milliseconds"
-            ) from None
-        return _plain(typed.cast(pa.int64()), np.int64)
-    if pa.types.is_floating(kind):
-        values = _plain(column.cast(pa.float64()), np.float64)
-        _refuse_first(
-            ~np.isfinite(values) | (values != np.floor(values)),
-            lambda row: f"timestamp {values[row]} is not a whole number of milliseconds",
-        )
-        stamps = values.astype(np.int64)
-    elif pa.types.is_integer(kind):
-        stamps = _plain(column.cast(pa.int64(), safe=False), np.int64)
-    else:
-        raise DataError(f"timestamp holds {kind}; write milliseconds UTC, such as 1735689600000")
-    _check_unit(int(stamps[0]))
-    return stamps
-
-
-def _check_unit(stamp: int) -> None:
-    """Refuse seconds, microseconds and nanoseconds: as milliseconds they would lie before 1973 or after 5138."""
-    for low, high, unit, cure in (
-        (10**8, 10**11, "seconds", "multiply them by 1000"),
-        (10**14, 10**17, "microseconds", "divide them by 1000"),
-        (10**17, 2**63, "nanoseconds", "divide them by 1000000"),
-    ):
-        if low <= stamp < high:
-            raise DataError(f"timestamp {stamp} looks like {unit}; timestamps are milliseconds UTC: {cure}")
-
-
-def _infer_timeframe(stamps: npt.NDArray[np.int64], stated: str | None) -> int:
+def infer_timeframe(stamps: npt.NDArray[np.int64], stated: str | None) -> int:
     """The distance of the closest two rows, which all distances must be a multiple of."""
     steps = np.diff(stamps)
     if not len(steps):
@@ -347,7 +165,7 @@ def _count(
     file: Path, stamps: npt.NDArray[np.int64], columns: dict[str, npt.NDArray[np.float64]], label: dict[str, Any],
     symbol: str | None, exchange: str | None, tick: Number | None, lot: Number | None, timeframe: str | None,
 ) -> Bars:  # fmt: skip
-    timeframe_ms = _infer_timeframe(stamps, timeframe)
+    timeframe_ms = infer_timeframe(stamps, timeframe)
     if label and symbol is None and exchange is None and tick is None and lot is None:
         instrument = _labelled_instrument(label)
     else:

@@ -36,9 +36,9 @@ def backtest(
 ) -> RunResult:
     """Run a strategy over bars and return what came of it.
 
-    `data` is a `Bars`, the path of a Parquet or CSV file, or (feed, symbol, since, until) with an optional timeframe
-    behind. `settings` are the broker's (`fee_taker=0.001`, `fill="close"`, ...; see `kernel.models.Broker`) and, for a
-    path, those of `feeds.load_bars` (`symbol`, `timeframe`, `tick`, `since`, ...). `progress(done, total, note)` is
+    `data` is a `Bars`, what `Lake.read` gave, the path of a Parquet, CSV or Feather file, or (feed, symbol, since, until)
+    with an optional timeframe behind. `settings` are the broker's (`fee_taker=0.001`, `fill="close"`, ...; see
+    `kernel.models.Broker`) and, for a path, those of `feeds.load_bars` (`symbol`, `timeframe`, `tick`, `since`, ...). `progress(done, total, note)` is
     called now and then. Raises UsageError, DataError or ParamError in one line.
 
     >>> from twinstar_kit.kernel.instruments import Instrument
@@ -108,6 +108,10 @@ def as_bars(data: Any, settings: dict[str, Any]) -> Bars:
         return load_bars(data, **rules)
     if isinstance(data, tuple):
         return _from_feed(data, rules)
+    if not isinstance(data, Bars):
+        from twinstar_kit.lake import Reading
+
+        data = data.bars() if isinstance(data, Reading) else data
     if isinstance(data, Bars):
         if set(rules) - {"since", "until"}:
             raise UsageError(
@@ -118,7 +122,9 @@ def as_bars(data: Any, settings: dict[str, Any]) -> Bars:
         if not len(bars):
             raise UsageError("there are no bars in that window; widen since and until")
         return bars
-    raise UsageError(f"data must be Bars, a path, or (feed, symbol, since, until), not {type(data).__name__}")
+    raise UsageError(
+        f"data must be Bars, a path, (feed, symbol, since, until) or a reading of the lake, not {type(data).__name__}"
+    )
 
 
 def _from_feed(data: tuple[Any, ...], rules: dict[str, Any]) -> Bars:

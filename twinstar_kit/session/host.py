@@ -24,7 +24,7 @@ from twinstar_kit.kernel.errors import TwinStarError, UsageError
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.session.accounts import Account, ManualAccount, StrategyAccount, refusal, serve_inbox
 from twinstar_kit.session.setup import as_broker, as_strategy, prepare, strategy_name
-from twinstar_kit.session.trading import open_run, plan_run, source_of
+from twinstar_kit.session.trading import is_live, open_run, plan_run, source_of
 from twinstar_kit.settings import parse_speed
 
 if TYPE_CHECKING:
@@ -101,10 +101,26 @@ class Host:
     def _open_feed(self) -> Feed:
         from twinstar_kit.feeds.base import open_feed
 
-        return open_feed(self.options.feed, **self.options.rules)
+        kind, _, place = self.options.feed.partition(":")
+        if kind != "ccxt":
+            return open_feed(self.options.feed, **self.options.rules)
+        from twinstar_kit.lake import Lake
+        from twinstar_kit.lake.recording import RecordedFeed
+        from twinstar_kit.settings import load_settings
+
+        rules = self.options.rules
+        symbols = rules.get("symbols") or ([rules["symbol"]] if "symbol" in rules else [])
+        feed = RecordedFeed.record(place, symbols, Lake(load_settings(home=self.home).lake_folder))
+        self._stack.callback(feed.close)
+        feed.start()
+        return feed
 
     def _open_clock(self) -> Clock:
-        """A simulated market in real time is now; otherwise time goes on from where the session was, or begins."""
+        """A simulated market in real time, or a venue, is now; else time goes on from where the session was, or begins."""
+        if is_live(self.feed):
+            if self.speed != 1 or self.options.start is not None:
+                raise UsageError("a venue's market runs in real time: leave speed and start out")
+            return self.wall
         simulated = self.options.feed.startswith("simulated")
         if simulated and self.speed == 1 and self.options.start is None:
             return SystemClock() if isinstance(self.wall, SystemClock) else self.wall
@@ -240,6 +256,7 @@ class Host:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, stop)
             signal.set_wakeup_fd(self.bell.wakeup_fd, warn_on_full_buffer=False)
+            self._stack.callback(signal.set_wakeup_fd, -1)  # a signal may come while the rest is closed
         except ValueError:
             log.debug("signals are the main thread's; this session runs in another")
 

@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from twinstar_kit.feeds.clock import Clock, ReplayClock, SystemClock
 from twinstar_kit.journal.folder import AccountFolder
 from twinstar_kit.journal.store import Journal, JournalReader
@@ -74,12 +77,18 @@ def paper(
     chosen = as_strategy(strategy)
     factor = parse_speed(speed)
     opened, plan, broker_settings = plan_run(feed, duration_ms, settings)
+    if is_live(opened) and factor != 1:
+        raise UsageError("a venue's market runs in real time: leave speed out")
     instrument = next(m for m in opened.instruments if m.symbol == plan.symbol)
     setup = prepare(chosen, instrument, parse_timeframe(plan.timeframe), as_broker(broker_settings), mode)
     folder = AccountFolder(load_settings(home=home).home, account or strategy_name(chosen))
-    wall = SystemClock()
+    wall: Clock = opened.clock if is_live(opened) else SystemClock()  # type: ignore[attr-defined]
     started = time.perf_counter()
-    with folder.lock(f"twinstar paper {strategy_name(chosen)}") as lock, _interruptible() as stop:
+    with (
+        _followed(feed, opened),
+        folder.lock(f"twinstar paper {strategy_name(chosen)}") as lock,
+        _interruptible() as stop,
+    ):
         window = first_window(plan, opened, wall)
         if window[1] is None and factor == float("inf"):
             raise UsageError(
@@ -156,17 +165,39 @@ def _opened(feed: Feed | str, rules: dict[str, Any]) -> Feed:
     for name in ("exchange", "tick", "lot"):
         if name in rules:
             raise UsageError(f"{name} = {rules[name]!r}: the {feed} feed has its own; leave it out")
+    kind, _, place = feed.partition(":")
+    if kind == "ccxt":
+        from twinstar_kit.lake.recording import RecordedFeed
+
+        return RecordedFeed.record(place, [rules.get("symbol", DEFAULT_SYMBOL)])
     return open_feed(feed)
+
+
+@contextmanager
+def _followed(asked: Feed | str, opened: Feed) -> Iterator[None]:
+    """A venue is followed from now on; its feed is closed afterwards if it was opened here."""
+    try:
+        if is_live(opened):
+            opened.start()  # type: ignore[attr-defined]
+        yield
+    finally:
+        if isinstance(asked, str) and is_live(opened):
+            opened.close()  # type: ignore[attr-defined]
+
+
+def is_live(feed: Feed) -> bool:
+    """Whether the feed is a venue's, whose bars come as time goes by."""
+    return bool(getattr(feed, "live", False))
 
 
 def first_window(plan: Plan, feed: Feed, wall: Clock) -> tuple[int, int | None]:
     """When a new run begins and ends: what was asked for within what the feed has; without an end, None.
 
-    A simulated market runs from now when nothing else is said.
+    A simulated market and a venue run from now when nothing else is said.
     """
     timeframe_ms = parse_timeframe(plan.timeframe)
     first, last = feed.span()
-    endless = plan.data.startswith("simulated")
+    endless = plan.data.startswith("simulated") or is_live(feed)
     since = (
         plan.since_ms
         if plan.since_ms is not None
@@ -254,7 +285,8 @@ def refuse_another_run(folder: AccountFolder, journal: JournalReader, setup: Set
 def source_of(feed: Feed, source: dict[str, Any]) -> Source:
     """The bars of a run from what its journal says about them."""
     until = feed.span()[1] if source["until_ms"] is None else source["until_ms"]
-    return Source(
+    kind = VenueSource if is_live(feed) else Source
+    return kind(
         feed, source["symbol"], source["timeframe_ms"], source["since_ms"], until, source.get("first_ms")
     )
 
@@ -263,11 +295,44 @@ def pace_of(feed: Feed, source: dict[str, Any], factor: float, wall: Clock, stop
     """The clock of a run: leaping at full speed; the wall's own for a simulated market in real time; else one that runs
     from where the run stands."""
     since = source["since_ms"]
+    if is_live(feed):
+        return ArrivalPace(feed, wall, stop)
     if factor == float("inf"):
         return LeapingPace(since, source["timeframe_ms"])
     if feed.spec.startswith("simulated") and factor == 1:
         return WaitingPace(wall, 1.0, stop)
     return WaitingPace(ReplayClock(since, factor, wall=wall), factor, stop)
+
+
+class VenueSource(Source):
+    """Bars of a venue: time has come as far as the feed has told everything, so the last bar is waited for too."""
+
+    def due(self, now_ms: int) -> npt.NDArray[np.int64]:
+        """Bars that were handed on and not yet here."""
+        return Source.due(self, self._told(now_ms))
+
+    def ended(self, now_ms: int) -> bool:
+        """Whether no bar can follow."""
+        return Source.ended(self, self._told(now_ms))
+
+    def _told(self, now_ms: int) -> int:
+        told: int = self.feed.told_until(self.symbol)  # type: ignore[attr-defined]
+        return min(now_ms, told)
+
+
+class ArrivalPace(WaitingPace):
+    """The clock of a venue's feed; a wait ends when bars come, and looks up twice a second for whoever stops the run."""
+
+    LOOK_UP_S = 0.5
+
+    def __init__(self, feed: Any, clock: Clock, stop: threading.Event) -> None:
+        super().__init__(clock, 1.0, stop)
+        self._feed = feed
+
+    def wait_until(self, ts_ms: int) -> None:
+        """Wait for bars, not for long."""
+        if not self._stop.is_set():
+            self._feed.wait(self.LOOK_UP_S)
 
 
 @contextmanager

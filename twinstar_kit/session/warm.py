@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from twinstar_kit.kernel.bars import Bars
+
 
 def warm(say: Callable[[str], None] = print) -> float:
     """Run every starter strategy and every order type once, compiled; returns the seconds it took.
 
     Machine code that is cached already is only loaded, which takes about two seconds.
     """
-    from twinstar_kit.kernel.bars import Bars
     from twinstar_kit.kernel.instruments import Instrument
     from twinstar_kit.session.history import backtest
     from twinstar_kit.strategy import available
@@ -38,6 +39,8 @@ def warm(say: Callable[[str], None] = print) -> float:
         backtest(strategy(), bars, close_at_end=True)
     say("compiling the virtual exchange")
     _warm_venue()
+    say("compiling the lake")
+    _warm_lake(bars)
     return time.perf_counter() - started
 
 
@@ -67,6 +70,18 @@ def _warm_venue() -> None:
         venue.cancel(resting.order_id)
         feed.tickers(venue.now())
         venue.close()
+
+
+def _warm_lake(bars: Bars) -> None:
+    """Bars written, read and verified, of numbers that fit 32 bits and of numbers that do not."""
+    from twinstar_kit.lake import Lake, Series
+
+    with tempfile.TemporaryDirectory() as folder, Lake(Path(folder) / "lake") as lake:
+        for exchange, far in (("near", 0), ("far", 10**10 + 1)):
+            series = Series(exchange, bars.instrument.symbol)
+            lake.register(series, bars.instrument, simulated=True)
+            lake.write(series, bars.rows + np.array([1_735_689_600_000, *[far] * 5]))
+        lake.verify()
 
 
 if __name__ == "__main__":
