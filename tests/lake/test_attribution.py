@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinstar_kit import SimulatedMarket, backtest
+from twinstar_kit import SimulatedMarket, Strategy, backtest
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.lake import Lake, Provenance, Series
 
@@ -58,3 +58,19 @@ def test_a_run_over_other_bars_is_refused(lake: Lake):
     result = backtest("sma_cross", lake.read("venue", "BTC/USDT", until=START + 2_000 * MINUTE))
     with pytest.raises(UsageError, match="other bars"):
         lake.read("venue", "BTC/USDT").attribution(result)
+
+
+def test_a_strategy_may_refuse_to_enter_on_bars_that_are_not_the_venues_own(lake: Lake):
+    class Wary(Strategy):
+        def on_bar(self, ctx):
+            if ctx.bar.doubt == 0 and ctx.bar.index % 10 == 0:
+                ctx.buy()
+            elif ctx.bar.index % 10 == 5:
+                ctx.close()
+
+    reading = lake.read("venue", "BTC/USDT")
+    result = backtest(Wary(), reading)
+    decided = (result.trades["entry_time"].astype("int64") // 1_000_000 - START) // MINUTE - 1
+    marks = reading.provenance[decided.to_numpy()]
+    assert len(decided) > 200
+    assert set(marks.tolist()) == {int(Provenance.BACKFILLED)}

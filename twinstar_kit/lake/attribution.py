@@ -69,7 +69,7 @@ def attribute(reading: Reading, run: Run) -> Attribution:
 
     UsageError when the run went over other bars than the reading holds.
     """
-    if not np.array_equal(run.bars.rows, reading.rows) or run.bars.instrument != reading.instrument:
+    if not np.array_equal(run.bars.rows[:, :6], reading.rows) or run.bars.instrument != reading.instrument:
         raise UsageError("the run went over other bars than these: read the same series, timeframe and time")
     rises = np.diff(np.concatenate([[run.start_units], run.equity_units]))
     marks = reading.provenance

@@ -234,10 +234,13 @@ class Reading:
         return len(self.rows)
 
     def bars(self) -> Bars:
-        """The rows as bars of the kernel; UsageError for what is no bar."""
+        """The rows as bars of the kernel, with the doubt of those that are not the venue's own word; UsageError for what is no bar."""
         timeframe_ms = self._join_ms or self.series.timeframe_ms
+        rows, doubt = self.rows, np.where(self.provenance >= Provenance.HEALED, self.provenance, 0)
+        if doubt.any():
+            rows = np.hstack([rows, doubt[:, None].astype(np.int64)])
         return Bars(
-            self.instrument, timeframe_ms, self.rows, source=f"lake:{self.series}", simulated=self.simulated
+            self.instrument, timeframe_ms, rows, source=f"lake:{self.series}", simulated=self.simulated
         )
 
     def attribution(self, run: Run) -> Attribution:
