@@ -496,9 +496,11 @@ def test_top_symbols_are_ranked_by_turnover_across_quotes():
     day = market.tickers(START)
     with LocalVenue(market, clock=ManualClock(START)) as venue:
         source, _ = source_of(venue)
-        symbols = [instrument.symbol for instrument in market.instruments]
-        turnover = dict(zip(symbols, day["quote_volume"].tolist(), strict=True))
-        won = market.instruments[-1].price(int(day["last"][-1]))
+        listed = [(i.symbol, n) for n, i in enumerate(market.instruments) if not i.derivative]
+        symbols = [symbol for symbol, _ in listed]
+        turnover = {symbol: float(day["quote_volume"][n]) for symbol, n in listed}
+        at = dict(listed)["USDT/KRW"]
+        won = market.instruments[at].price(int(day["last"][at]))
         dollars = {s: value / won if s.endswith("/KRW") else value for s, value in turnover.items()}
         assert source.top_symbols(20) == sorted(symbols, key=lambda s: -dollars[s])[:20]
         korean = [s for s in symbols if s.endswith("/KRW")]

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.feeds.base import MINUTE_MS, Rows, find_instrument, ticker_t, trade_t
+from twinstar_kit.feeds.base import MINUTE_MS, NoFunding, Rows, find_instrument, ticker_t, trade_t
 from twinstar_kit.feeds.ccxt_answers import units
 from twinstar_kit.feeds.ccxt_endpoint import local_binance, loopback
 from twinstar_kit.feeds.ccxt_live import Health, LiveBar, LiveTail, LiveTrades, Patience, Sink, open_stream
@@ -37,7 +37,7 @@ TRADES_KEPT = 200_000
 ANSWER_S = 60.0
 
 
-class CcxtFeed:
+class CcxtFeed(NoFunding):
     """A `Feed` of `symbols` of a venue, of which every figure is real.
 
     The streams begin with the first question about now; then all symbols are followed. `sink` (a lake's, say) is given

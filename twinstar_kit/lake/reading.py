@@ -22,6 +22,7 @@ from twinstar_kit.lake.codec import Decoded
 from twinstar_kit.lake.joining import join
 from twinstar_kit.lake.leases import Lease
 from twinstar_kit.lake.place import Place
+from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.rows import AMOUNTS, COLUMNS, PRICES, RATE_SCALE, Marks, Rows, latest
 from twinstar_kit.lake.series import LAST_MS, Kind, Series
 
