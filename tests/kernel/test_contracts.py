@@ -205,15 +205,32 @@ def test_margin_is_added_to_and_taken_from_an_isolated_position() -> None:
     assert d.margin() == 118
 
 
-def test_modes_change_only_while_nothing_is_open() -> None:
+def test_the_position_mode_changes_only_while_nothing_is_open() -> None:
     d = perp()
     order = d.send("buy", "limit", 1, 90)
-    assert d.set(ISOLATED, 1) is Reason.POSITION_OPEN
     assert d.set(HEDGE, 1) is Reason.POSITION_OPEN
     assert d.set(HEDGE, 0) is Reason.NONE, "nothing changes"
     d.cancel(order)
-    assert d.set(ISOLATED, 1) is Reason.NONE
     assert d.set(HEDGE, 1) is Reason.NONE
+
+
+def test_a_position_takes_its_collateral_along_when_the_margin_mode_changes() -> None:
+    d = perp(balances={"USDT": 1000})
+    at(d, "buy", 10, 100)
+    assert d.set(ISOLATED, 1) is Reason.NONE
+    assert d.set(ADD_MARGIN, 50 * 10**8) is Reason.NONE
+    assert (d.margin(), d.free("USDT")) == (150, 850)
+    assert d.set(ISOLATED, 0) is Reason.NONE, "what was added comes free"
+    assert (d.margin(), d.free("USDT")) == (100, 900)
+
+
+def test_a_position_that_its_collateral_would_not_carry_stays_on_cross_margin() -> None:
+    d = perp(balances={"USDT": 1000})
+    at(d, "buy", 10, 100)
+    d.trade(88)
+    assert d.position() == 10, "the wallet carries a loss of 120"
+    assert d.set(ISOLATED, 1) is Reason.MARGIN_TOO_SMALL
+    assert d.position() == 10
 
 
 def test_settings_of_contracts_do_not_exist_for_coins() -> None:
