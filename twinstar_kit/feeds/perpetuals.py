@@ -74,7 +74,7 @@ class Contract(NamedTuple):
 
 
 CONTRACTS = (
-    Contract("BTC", "0.1", "0.001", "1000", "120", "100", "0.3", MAJOR_TIERS),
+    Contract("BTC", "0.1", "0.001", "1000", "120", "5", "0.3", MAJOR_TIERS),
     Contract("ETH", "0.01", "0.001", "10000", "2000", "20", "0.3", MAJOR_TIERS),
     Contract("SOL", "0.01", "0.01", "1000000", "5000", "5", "0.3", LARGE_TIERS),
     Contract("XRP", "0.0001", "0.1", "10000000", "2000000", "5", "0.3", LARGE_TIERS),
