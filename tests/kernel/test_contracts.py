@@ -48,9 +48,7 @@ class Book:
             closed = min(amount, abs(self.position))
             share = self.cost
             if closed != abs(self.position):
-                share = (self.cost * closed / abs(self.position) / UNIT).to_integral_value(
-                    ROUND_FLOOR
-                ) * UNIT
+                share = (self.cost * closed / abs(self.position) / UNIT).to_integral_value(ROUND_FLOOR) * UNIT
             worth = self.value(price, closed, ROUND_FLOOR if rising else ROUND_CEILING)
             self.cash += worth - share if rising else share - worth
             self.cost -= share
@@ -217,20 +215,14 @@ def test_the_position_mode_changes_only_while_nothing_is_open() -> None:
 def test_a_position_takes_its_collateral_along_when_the_margin_mode_changes() -> None:
     d = perp(balances={"USDT": 1000})
     at(d, "buy", 10, 100)
+    d.trade("99.50")
     assert d.set(ISOLATED, 1) is Reason.NONE
-    assert d.set(ADD_MARGIN, 50 * 10**8) is Reason.NONE
-    assert (d.margin(), d.free("USDT")) == (150, 850)
-    assert d.set(ISOLATED, 0) is Reason.NONE, "what was added comes free"
     assert (d.margin(), d.free("USDT")) == (100, 900)
-
-
-def test_a_position_that_its_collateral_would_not_carry_stays_on_cross_margin() -> None:
-    d = perp(balances={"USDT": 1000})
-    at(d, "buy", 10, 100)
-    d.trade(88)
-    assert d.position() == 10, "the wallet carries a loss of 120"
-    assert d.set(ISOLATED, 1) is Reason.MARGIN_TOO_SMALL
-    assert d.position() == 10
+    d.set(ADD_MARGIN, 50 * 10**8)
+    assert d.set(ISOLATED, 0) is Reason.NONE
+    assert (d.margin(), d.free("USDT")) == (100, 900), "what was added comes free"
+    d.trade(90)
+    assert d.set(ISOLATED, 1) is Reason.MARGIN_TOO_SMALL, "alone it would be liquidated at once"
 
 
 def test_settings_of_contracts_do_not_exist_for_coins() -> None:
@@ -279,6 +271,17 @@ def test_in_hedge_mode_a_stop_belongs_to_its_side() -> None:
     assert d.trade(94) == [("sell", D(94), D(3))]
     assert (d.position(0), d.position(1)) == (0, -2)
     assert len(d.open_ids()) == 1
+
+
+def test_in_hedge_mode_a_side_never_turns_into_the_other() -> None:
+    d = perp()
+    d.set(HEDGE, 1)
+    d.send("buy", "market", 1, position_side=-1)
+    d.send("sell", "market", 1, position_side=1)
+    assert d.reasons() == [Reason.NO_POSITION] * 2
+    at(d, "buy", 2, 100, position_side=1)
+    at(d, "sell", 5, 100, position_side=1)
+    assert (d.position(0), d.position(1)) == (0, 0)
 
 
 @pytest.mark.parametrize(("hedge", "side"), [(0, 1), (0, -1), (1, 0), (1, 5)])
