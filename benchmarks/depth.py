@@ -7,6 +7,7 @@ latencies on. They differ by what their models say, which the row's notes tell.
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ from twinstar_kit.kernel.replay import (
 
 BTC = Instrument.from_sizes("BTC/USDT:USDT", tick="0.1", lot="0.001")
 TICK, LOT = 0.1, 0.001
-DISTANCE_TICKS, AMOUNT, MOST, INTERVAL_MS, LATENCY_MS = 5, 0.01, 0.05, 10, 4
+DISTANCE_TICKS, AMOUNT, MOST, INTERVAL_MS, LATENCY_MS = 5, 0.01, 0.05, 10, 4.3
+LATENCY_NS = round(LATENCY_MS * 10**6)
 BALANCE, MAKER, TAKER = 10_000_000, 0.0002, 0.0005
 TARGET = 1.0
 FILES = (
@@ -42,7 +44,7 @@ FILES = (
     "trades/binance_usdm_BTCUSDT_trades_20240808.parquet",
 )
 NOTES = (
-    "depth: both with a risk-averse queue, order and response latency of 4 ms, feed latency as recorded, fills of whole orders",
+    "depth: both with a risk-averse queue, order and response latency of 4.3 ms, feed latency as recorded, fills of whole orders",
     "depth: when the other side's best comes to the price of a resting order hftbacktest fills it, ours when it has gone through",
     "depth: of trades through the price of a resting order hftbacktest takes those by takers on the other side, ours any",
 )
@@ -102,8 +104,8 @@ def ours(start: int) -> tuple[Answer, npt.NDArray[np.void]]:
 
     _, rows, levels = recording()
     broker = Broker(
-        fee_maker=str(MAKER), fee_taker=str(TAKER), queue="risk_averse", latency="fixed", latency_order_ms=LATENCY_MS,
-        latency_response_ms=LATENCY_MS, leverage=100,
+        fee_maker=Decimal(str(MAKER)), fee_taker=Decimal(str(TAKER)), queue="risk_averse", latency="fixed", latency_order_ms=Decimal(str(LATENCY_MS)),
+        latency_response_ms=Decimal(str(LATENCY_MS)), leverage=100,
     )  # fmt: skip
     engine = Engine(
         [BTC], broker, {"USDT": BALANCE}, levels=levels, live_book=True, order_capacity=8, buffer=1 << 17
@@ -201,7 +203,7 @@ def peer(kind: str) -> tuple[Answer, int]:
     import hftbacktest as hft
 
     asset = (
-        hft.BacktestAsset().data(peer_events()).linear_asset(1.0).constant_order_latency(LATENCY_MS * 10**6, LATENCY_MS * 10**6)
+        hft.BacktestAsset().data(peer_events()).linear_asset(1.0).constant_order_latency(LATENCY_NS, LATENCY_NS)
         .risk_adverse_queue_model().no_partial_fill_exchange().trading_value_fee_model(MAKER, TAKER)
         .tick_size(TICK).lot_size(LOT).last_trades_capacity(0)
     )  # fmt: skip

@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from twinstar_kit.feeds import open_feed
+from twinstar_kit.feeds.base import Feed
 from twinstar_kit.feeds.depth import DepthReplay, Gap
 from twinstar_kit.kernel.engine import Engine
-from twinstar_kit.kernel.errors import DataError
+from twinstar_kit.kernel.errors import DataError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind, OrdType, Side
@@ -301,3 +303,90 @@ def test_python_and_the_compiled_loop_rebuild_the_same_book(real_data):
     prices = by_call.book(0, 1)["price"]
     assert np.all(np.diff(prices) < 0)
     assert set(prices.tolist()) <= set(replay.rows[:, PRICE].tolist())
+
+
+@pytest.fixture
+def feed(tmp_path):
+    """Two and a half minutes of a small market, from 12:00:30 to 12:02:59.5."""
+    start = 1_735_732_830_000
+    book = written(
+        tmp_path / "book.parquet",
+        snapshot(10, BOOK, start, at_ms=start),
+        *(update((n, n), [("bid", 100.0, 1.0 + n)], start + 1_000 * n) for n in range(11, 150)),
+    )
+    trades = traded(
+        tmp_path / "trades.parquet",
+        *(
+            (start + 1_000 * n + 500, 100.0 + 0.01 * (n % 7), 0.5, "buy" if n % 2 else "sell", n)
+            for n in range(150)
+        ),
+    )
+    return open_feed(f"depth:{book},trades:{trades}", symbol="BTC/USDT", tick="0.01", lot="0.001"), start
+
+
+def test_a_recorded_book_with_trades_is_a_feed(feed):
+    market, start = feed
+    assert isinstance(market, Feed)
+    assert (market.granularity, market.simulated, market.synthetic) == ("trades", False, frozenset())
+    assert market.span() == (start, start + 149_501)
+    assert market.instruments[0].symbol == "BTC/USDT"
+
+
+def test_its_bars_are_its_trades_and_only_complete_ones(feed):
+    market, start = feed
+    bars = market.bars("BTC/USDT", 0, start + 10**9)
+    assert bars.timestamp.tolist() == [start + 30_000], "the first and the last minute are not whole"
+    inside = market.trades("BTC/USDT", start + 30_000, start + 90_000)
+    price = inside["price"]
+    assert bars.rows[0, 1:].tolist() == [
+        price[0],
+        price.max(),
+        price.min(),
+        price[-1],
+        inside["amount"].sum(),
+    ]
+    assert market.forming_bar("BTC/USDT", start + 30_499) is None
+    forming = market.forming_bar("BTC/USDT", start + 31_500)
+    assert forming.tolist() == [
+        start + 30_000,
+        price[0],
+        max(price[:2]),
+        min(price[:2]),
+        price[1],
+        inside["amount"][:2].sum(),
+    ]
+
+
+def test_its_book_is_what_it_was_in_any_order_of_asking(feed):
+    market, start = feed
+    units = market.instruments[0]
+
+    def best_bid(now):
+        return units.amount(int(market.book("BTC/USDT", now)[0][0, 1]))
+
+    assert [best_bid(start + ms) for ms in (20_000, 12_999, 100_000, 11_000)] == [21.0, 13.0, 101.0, 12.0]
+    bids, asks = market.book("BTC/USDT", start + 60_000, 1)
+    assert (len(bids), len(asks)) == (1, 1)
+
+
+def test_its_ticker_is_the_day_that_it_holds(feed):
+    market, start = feed
+    row = market.tickers(start + 60_000)[0]
+    trades = market.trades("BTC/USDT", start, start + 60_001)
+    assert row["last"] == market.last("BTC/USDT", start + 60_000) == trades["price"][-1]
+    assert row["volume"] == pytest.approx(30.0)
+    assert row["quote_volume"] == pytest.approx(
+        float((trades["price"] * 1e-8 * trades["amount"] * 1e-8).sum())
+    )
+    assert row["bid_amount"] == market.instruments[0].amount_units("61")
+    assert market.tickers(start - 1)[0]["last"] == 0
+    with pytest.raises(DataError, match="no trades before"):
+        market.last("BTC/USDT", start)
+
+
+def test_a_feed_of_a_book_needs_its_trades(tmp_path):
+    path = written(tmp_path / "book.parquet", snapshot(10, BOOK, 1_000, at_ms=1_000))
+    with pytest.raises(UsageError, match="needs trades beside the book"):
+        open_feed(f"depth:{path}", symbol="BTC/USDT")
+    with pytest.raises(UsageError, match="depth:PATH,trades:PATH"):
+        open_feed("depth:")

@@ -107,9 +107,10 @@ class NoFunding:
 
 
 def open_feed(spec: str, **rules: Any) -> Feed:
-    """The feed that `spec` names: `simulated`, `simulated:SEED` or `replay:PATH[,PATH...]`.
+    """The feed that `spec` names: `simulated`, `simulated:SEED`, `replay:PATH[,PATH...]` or `depth:PATH,trades:PATH`.
 
-    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay. UsageError for an
+    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay; of a recorded book symbol,
+    exchange, tick and lot. UsageError for an
     unknown feed, DataError for a file that cannot be used.
 
     >>> open_feed("simulated:7").spec
@@ -128,7 +129,13 @@ def open_feed(spec: str, **rules: Any) -> Feed:
         if not rest:
             raise UsageError("feed 'replay' needs a file: replay:PATH")
         return Replay.open(rest, **rules)
-    near = difflib.get_close_matches(kind, ("simulated", "replay"), 1)
+    if kind == "depth":
+        from twinstar_kit.feeds.recorded import RecordedMarket
+
+        if not rest:
+            raise UsageError("feed 'depth' needs files: depth:PATH,trades:PATH")
+        return RecordedMarket.open(rest, **rules)
+    near = difflib.get_close_matches(kind, ("simulated", "replay", "depth"), 1)
     hint = f"did you mean {near[0]}?" if near else "use simulated, simulated:SEED or replay:PATH"
     raise UsageError(f"unknown feed {spec!r}; {hint}")
 
