@@ -40,6 +40,11 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
 
         return run
 
+    def depth() -> list[Row]:
+        from benchmarks.depth import quoting
+
+        return quoting(rounds)
+
     def report() -> list[Row]:
         from benchmarks.figures import report
 
@@ -64,6 +69,7 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
         "sma_cross": history("sma_cross"),
         "breakout": history("breakout"),
         "memory": history("memory"),
+        "depth": depth,
         "report": report,
         "startup": startup("startup", rounds),
         "warm": startup("warm_backtest", min(rounds, 3)),
@@ -110,7 +116,7 @@ def main() -> int:
 
 def machine() -> dict[str, str]:
     """What the figures were made on."""
-    names = ("numba", "numpy", "vectorbt", "vectorbt-rust", "ccxt", "bokeh")
+    names = ("numba", "numpy", "vectorbt", "vectorbt-rust", "ccxt", "bokeh", "hftbacktest")
     return {
         "python": platform.python_version(),
         "system": platform.platform(),

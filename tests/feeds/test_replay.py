@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from feeds.market import DAY, HOUR, MARKET, MINUTE, START, aggregate_trades
 from hypothesis import given, settings
@@ -143,6 +145,30 @@ def test_an_unknown_feed_is_refused_in_one_line(spec, error, words):
     with pytest.raises(error, match=words) as refusal:
         open_feed(spec)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_replay_of_a_perpetual_can_have_its_fundings(tmp_path):
+    bars = MARKET.bars("BTC/USDT:USDT", START, START + 20 * HOUR)
+    path = save_bars(bars, tmp_path / "bars.parquet")
+    times = [START - 8 * HOUR, START, START + 8 * HOUR + 17, START + 16 * HOUR, START + 24 * HOUR]
+    table = pa.table({"timestamp": times, "funding_rate": [0.5, 0.0001, -0.000375, 0.0001, 0.0002]})
+    pq.write_table(table, tmp_path / "funding.parquet")
+    feed = open_feed(f"replay:{path},funding:{tmp_path / 'funding.parquet'}")
+    assert open_feed(feed.spec).spec == feed.spec
+    fundings = feed.funding("BTC/USDT:USDT", 0, START + DAY)
+    assert fundings[:, :2].tolist() == [[START, 10_000], [times[2], -37_500], [START + 16 * HOUR, 10_000]]
+    assert fundings[:, 2].tolist() == [feed.last("BTC/USDT:USDT", ts) for ts in fundings[:, 0].tolist()]
+    assert len(feed.funding("BTC/USDT:USDT", START + 1, times[2])) == 0
+    for broken in (
+        {"timestamp": [2, 1], "funding_rate": [0.1, 0.1]},
+        {"timestamp": [1], "funding_rate": [float("nan")]},
+    ):
+        pq.write_table(pa.table(broken), tmp_path / "funding.parquet")
+        with pytest.raises(DataError, match="ascend in time"):
+            open_feed(feed.spec)
+    pq.write_table(pa.table({"timestamp": [1]}), tmp_path / "funding.parquet")
+    with pytest.raises(DataError, match="timestamp and funding_rate"):
+        open_feed(feed.spec)
 
 
 def test_simulated_feeds_open_by_seed():

@@ -48,9 +48,7 @@ class Book:
             closed = min(amount, abs(self.position))
             share = self.cost
             if closed != abs(self.position):
-                share = (self.cost * closed / abs(self.position) / UNIT).to_integral_value(
-                    ROUND_FLOOR
-                ) * UNIT
+                share = (self.cost * closed / abs(self.position) / UNIT).to_integral_value(ROUND_FLOOR) * UNIT
             worth = self.value(price, closed, ROUND_FLOOR if rising else ROUND_CEILING)
             self.cash += worth - share if rising else share - worth
             self.cost -= share
@@ -205,15 +203,26 @@ def test_margin_is_added_to_and_taken_from_an_isolated_position() -> None:
     assert d.margin() == 118
 
 
-def test_modes_change_only_while_nothing_is_open() -> None:
+def test_the_position_mode_changes_only_while_nothing_is_open() -> None:
     d = perp()
     order = d.send("buy", "limit", 1, 90)
-    assert d.set(ISOLATED, 1) is Reason.POSITION_OPEN
     assert d.set(HEDGE, 1) is Reason.POSITION_OPEN
     assert d.set(HEDGE, 0) is Reason.NONE, "nothing changes"
     d.cancel(order)
-    assert d.set(ISOLATED, 1) is Reason.NONE
     assert d.set(HEDGE, 1) is Reason.NONE
+
+
+def test_a_position_takes_its_collateral_along_when_the_margin_mode_changes() -> None:
+    d = perp(balances={"USDT": 1000})
+    at(d, "buy", 10, 100)
+    d.trade("99.50")
+    assert d.set(ISOLATED, 1) is Reason.NONE
+    assert (d.margin(), d.free("USDT")) == (100, 900)
+    d.set(ADD_MARGIN, 50 * 10**8)
+    assert d.set(ISOLATED, 0) is Reason.NONE
+    assert (d.margin(), d.free("USDT")) == (100, 900), "what was added comes free"
+    d.trade(90)
+    assert d.set(ISOLATED, 1) is Reason.MARGIN_TOO_SMALL, "alone it would be liquidated at once"
 
 
 def test_settings_of_contracts_do_not_exist_for_coins() -> None:
@@ -262,6 +271,17 @@ def test_in_hedge_mode_a_stop_belongs_to_its_side() -> None:
     assert d.trade(94) == [("sell", D(94), D(3))]
     assert (d.position(0), d.position(1)) == (0, -2)
     assert len(d.open_ids()) == 1
+
+
+def test_in_hedge_mode_a_side_never_turns_into_the_other() -> None:
+    d = perp()
+    d.set(HEDGE, 1)
+    d.send("buy", "market", 1, position_side=-1)
+    d.send("sell", "market", 1, position_side=1)
+    assert d.reasons() == [Reason.NO_POSITION] * 2
+    at(d, "buy", 2, 100, position_side=1)
+    at(d, "sell", 5, 100, position_side=1)
+    assert (d.position(0), d.position(1)) == (0, 0)
 
 
 @pytest.mark.parametrize(("hedge", "side"), [(0, 1), (0, -1), (1, 0), (1, 5)])

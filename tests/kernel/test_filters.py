@@ -54,7 +54,9 @@ def test_slippage_on_a_ladder_moves_whole_ticks_of_the_price_at_hand() -> None:
 
 def test_market_orders_have_their_own_lot_and_largest_amount() -> None:
     m = market(market_lot="0.01", market_max_amount=5, max_amount=50)
-    assert reasons(m, ("buy", "limit", "1.001", 90), ("buy", "market", "1.01"), ("buy", "limit", 20, 90)) == []
+    assert (
+        reasons(m, ("buy", "limit", "1.001", 90), ("buy", "market", "1.01"), ("buy", "limit", 20, 90)) == []
+    )
     assert reasons(m, ("buy", "market", "1.001")) == [Reason.OFF_LOT]
     assert reasons(m, ("buy", "market", "5.01")) == [Reason.ABOVE_MAX_AMOUNT]
     assert reasons(m, ("buy", "limit", "50.001", 90)) == [Reason.ABOVE_MAX_AMOUNT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numba
 import numpy as np
 import pytest
 from kernel.builders import Floor
+from kernel.world import World
 
 from twinstar_kit.kernel.context import Proposal
 
@@ -45,18 +47,51 @@ def random_run(seed: int, steps: int) -> str:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_compiled_equals_interpreted_to_the_byte(seed: int) -> None:
     code = f"from kernel.test_interpreted import random_run; print(random_run({seed}, 600))"
+    assert interpreted(code) == [random_run(seed, 600)]
+
+
+def interpreted(code: str) -> list[str]:
+    """What `code` prints in a process without numba."""
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     env = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert not numba.config.DISABLE_JIT
-    assert run.stdout.split() == [random_run(seed, 600)]
+    return run.stdout.split()
 
 
+def world_run(seed: int, steps: int) -> str:
+    """A digest of everything that a random world's actions lead to."""
+    world, chance = World(seed), random.Random(seed)
+    for _ in range(steps):
+        world.act(chance.getrandbits(31))
+    return hashlib.sha256(world.journal() + world.engine.snapshot()).hexdigest()
+
+
+@pytest.mark.parametrize("seeds", [range(6), range(6, 12)], ids=["first", "second"])
+def test_every_model_and_market_is_the_same_without_numba(seeds: range) -> None:
+    code = f"from kernel.test_interpreted import world_run; print(*(world_run(s, 200) for s in {seeds}))"
+    assert interpreted(code) == [world_run(seed, 200) for seed in seeds]
+
+
+@pytest.mark.slow
 def test_every_scenario_holds_without_numba() -> None:
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
-    files = [str(HERE / name) for name in ("test_matching.py", "test_values.py", "test_invariants.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "-W",
+        "ignore::RuntimeWarning",
+    ]
+    # what starts processes of its own, or needs numba or a library's compiled code, is left out
+    apart = {Path(__file__).name, "test_vectorbt.py", "test_known_answer.py"}
+    files = [str(path) for path in sorted(HERE.glob("test_*.py")) if path.name not in apart]
     run = subprocess.run(
         [*command, *files], env=env, capture_output=True, text=True, check=False, cwd=HERE.parent.parent
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 import numba
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from kernel.builders import BTC, Desk
+from kernel.world import BROKERS, World
 
 from twinstar_kit.kernel.ledger import Account
-from twinstar_kit.kernel.orders import EventKind, OrdType, Side
+from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Side
 
 price = st.integers(500, 1500)
 bars = st.tuples(price, price, price, price).map(lambda p: (p[0], max(p), min(p), p[3]))
@@ -69,3 +74,69 @@ def test_no_script_breaks_the_books(script, slippage, path) -> None:
         assert sum(desk.engine.balance("BTC")) == BTC.amount_units(3) + bought - sold
     assert [int(e["seq"]) for e in desk.events] == list(range(1, len(desk.events) + 1))
     assert (desk.engine.ledger[:, Account.FEES] >= 0).all()
+
+
+# --- everything at once -------------------------------------------------------------------------------------------
+
+
+class AnyRun(RuleBasedStateMachine):
+    """Three markets, all order types, commands and market data; `World.check` looks after every step.
+
+    At the end the same actions on another engine, without the restarts in between, give the same journal and state.
+    """
+
+    @initialize(number=st.integers(0, 2 * len(BROKERS) - 1))
+    def begin(self, number: int) -> None:
+        self.world = World(number)
+
+    @rule(number=st.integers(0, 2**31 - 1))
+    def act(self, number: int) -> None:
+        if number % 40 == 0:
+            self.world.restart()
+        self.world.act(number)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.told_again() == (self.world.journal(), self.world.engine.snapshot())
+
+
+UNHURRIED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+TestAnyShortRun = AnyRun.TestCase
+TestAnyShortRun.settings = settings(
+    max_examples=5 if numba.config.DISABLE_JIT else 30, stateful_step_count=60, **UNHURRIED
+)
+
+
+class LongRun(AnyRun):
+    """The same, a thousand steps long."""
+
+
+TestAnyRunOfAThousandSteps = pytest.mark.slow(LongRun.TestCase)
+TestAnyRunOfAThousandSteps.settings = settings(
+    max_examples=2 if numba.config.DISABLE_JIT else 15,
+    stateful_step_count=1000,
+    # a failure is not made smaller here, which would take minutes; the short runs are there for that
+    phases=[Phase.reuse, Phase.generate],
+    **UNHURRIED,
+)
+
+
+def test_the_world_is_not_a_quiet_one() -> None:
+    """What a few runs from seeds hold, so that the properties above are known to look at something."""
+    kinds, reasons = set(), set()
+    for seed in range(2 * len(BROKERS)):
+        world, chance = World(seed), random.Random(seed)
+        for _ in range(800):
+            world.act(chance.getrandbits(31))
+        for batch in world.events:
+            kinds |= {EventKind(int(k)) for k in batch["kind"]}
+            reasons |= {Reason(int(r)) for r in batch["reason"]}
+    assert set(EventKind) - kinds <= {EventKind.PROPOSED, EventKind.DENIED}
+    assert {r for r in Reason if r.name.startswith("MET_")} <= reasons
+    assert {
+        Reason.LIQUIDATION,
+        Reason.SELF_TRADE,
+        Reason.EXPIRED,
+        Reason.PARENT_ENDED,
+        Reason.WOULD_TAKE,
+    } <= reasons

@@ -129,7 +129,9 @@ def test_quotes_without_amounts_bound_nothing_and_with_amounts_do() -> None:
     d.send("buy", "limit", 5, 100)
     assert d.quote(99, 100, 1, 2) == [("buy", D(100), D(2))]
     assert d.quote(99, 100, 1, 2) == []
-    assert d.quote(99, "99.90", 1, 1) == [("buy", D(100), D(1))], "it rests now, so it trades at its own price"
+    assert d.quote(99, "99.90", 1, 1) == [("buy", D(100), D(1))], (
+        "it rests now, so it trades at its own price"
+    )
 
 
 def test_a_side_that_is_empty_has_no_price() -> None:
@@ -148,7 +150,7 @@ def test_a_full_side_keeps_its_best_levels() -> None:
     d.levels(*(("ask", 100 + i, 1) for i in range(8)))
     assert [int(p) for p in d.engine.book(0, -1)["price"]] == [d.units(100 + i) for i in range(5)]
     d.levels(("ask", "99.50", 1))
-    assert [int(p) for p in d.engine.book(0, -1)["price"]][0] == d.units("99.50")
+    assert int(d.engine.book(0, -1)["price"][0]) == d.units("99.50")
     assert len(d.engine.book(0, -1)) == 5
 
 

@@ -53,7 +53,7 @@ def test_a_taker_pays_what_the_formula_says(side, model, size, amount, volume) -
 @settings(max_examples=60, deadline=None)
 @given(price=st.integers(600, 5_000_000), bps=st.integers(0, 9_999), sell=st.booleans())
 def test_basis_points_of_any_price(price, bps, sell) -> None:
-    d = Desk({"USDT": 10**9, "BTC": 1000}, fee_maker=0, fee_taker=0, slippage_bps=bps)
+    d = Desk({"USDT": 10**9}, PERP, fee_maker=0, fee_taker=0, slippage_bps=bps)
     d.engine.on_trade(0, 0, price)
     d.send("sell" if sell else "buy", "market", 1)
     [(_, got, _)] = d.trade(D(price) / 100)
@@ -78,7 +78,7 @@ def test_fill_on_close_uses_the_volume_of_its_own_bar() -> None:
         floor.step((100, 101, 99, 100))
         row = [[floor.ts, 10_000, 10_100, 9_900, 10_000, floor.m.amount_units(volume)]]
         prices.append(step_row(floor, row))
-    assert prices == [D("100") + up_to_tick(D(100) * D("0.5") * D("0.25")), D(100) + up_to_tick(D("0.00125"))]
+    assert prices == [D(100) + up_to_tick(D(100) * D("0.5") * D("0.25")), D(100) + up_to_tick(D("0.00125"))]
 
 
 def step_row(floor: Floor, row: list[list[int]]) -> D:

@@ -107,11 +107,12 @@ class NoFunding:
 
 
 def open_feed(spec: str, **rules: Any) -> Feed:
-    """The feed that `spec` names: `simulated`, `simulated:SEED`, `replay:PATH[,PATH...]` or `ccxt:EXCHANGE`.
+    """The feed that `spec` names: `simulated[:SEED]`, `replay:PATH[,PATH...]`, `depth:PATH,trades:PATH` or `ccxt:EXCHANGE`.
 
     `ccxt:binance@http://127.0.0.1:PORT` is a venue on this machine that speaks binance's dialect.
-    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay, `symbol`, `symbols` and
-    `sink` to a venue. UsageError for an unknown feed, DataError for a file that cannot be used.
+    `rules` (symbol, exchange, timeframe, tick, lot, since, until) go to the files of a replay; of a recorded book symbol,
+    exchange, tick and lot; `symbol`, `symbols` and `sink` to a venue. UsageError for an unknown feed, DataError for a file
+    that cannot be used.
 
     >>> open_feed("simulated:7").spec
     'simulated:7'
@@ -133,10 +134,15 @@ def open_feed(spec: str, **rules: Any) -> Feed:
         from twinstar_kit.feeds.ccxt_feed import CcxtFeed
 
         return CcxtFeed.open(rest, **rules)
-    near = difflib.get_close_matches(kind, ("simulated", "replay", "ccxt"), 1)
-    hint = (
-        f"did you mean {near[0]}?" if near else "use simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE"
-    )
+    if kind == "depth":
+        from twinstar_kit.feeds.recorded import RecordedMarket
+
+        if not rest:
+            raise UsageError("feed 'depth' needs files: depth:PATH,trades:PATH")
+        return RecordedMarket.open(rest, **rules)
+    near = difflib.get_close_matches(kind, ("simulated", "replay", "depth", "ccxt"), 1)
+    use = "use simulated, simulated:SEED, replay:PATH, depth:PATH or ccxt:EXCHANGE"
+    hint = f"did you mean {near[0]}?" if near else use
     raise UsageError(f"unknown feed {spec!r}; {hint}")
 
 

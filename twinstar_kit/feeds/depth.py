@@ -75,7 +75,10 @@ class DepthReplay:
         market = instrument or loose_instrument(path, symbol, exchange, tick, lot)
         levels, gaps, late = _levels(Path(path), market)
         rows, shift = _in_order(levels, _trades(Path(trades), market) if trades else levels[:0])
-        most = max(len(np.unique(rows[(rows[:, WHAT] != TRADE) & (rows[:, SIDE] == side), PRICE])) for side in (1, -1))
+        most = max(
+            len(np.unique(rows[(rows[:, WHAT] != TRADE) & (rows[:, SIDE] == side), PRICE]))
+            for side in (1, -1)
+        )
         return cls(market, rows, tuple(gaps), late, most, shift, f"depth:{spec}")
 
     def span(self) -> tuple[int, int]:
@@ -89,7 +92,12 @@ class DepthReplay:
         """
         what = self.rows[:, WHAT]
         known_again = (what[:-1] == CLEAR) & (what[1:] == LEVEL) if len(what) else what
-        ends = np.flatnonzero((what == LAST) | (what == TRADE) | ((what == CLEAR) & ~np.append(known_again, False))) + 1
+        ends = (
+            np.flatnonzero(
+                (what == LAST) | (what == TRADE) | ((what == CLEAR) & ~np.append(known_again, False))
+            )
+            + 1
+        )
         start = 0
         for end in ends.tolist():
             yield int(self.rows[start, TS]), self.rows[start:end]
@@ -119,7 +127,8 @@ class DepthReplay:
 def _best_first(levels: Rows, side: int) -> Rows:
     """Price and quantity of one side of a snapshot, the best level first."""
     found = levels[levels[:, SIDE] == side][:, PRICE : QTY + 1]
-    return found[np.argsort(-side * found[:, 0], kind="stable")]
+    ordered: Rows = found[np.argsort(-side * found[:, 0], kind="stable")]
+    return ordered
 
 
 def _levels(file: Path, market: Instrument) -> tuple[Rows, list[Gap], int]:
@@ -133,19 +142,21 @@ def _levels(file: Path, market: Instrument) -> tuple[Rows, list[Gap], int]:
     rows[:, SIDE] = _words(table, "side", SIDES, file)
     rows[:, PRICE] = _units(table, "price", market.price_scale, file, least=1)
     rows[:, QTY] = _units(table, "amount", market.amount_scale, file, least=0)
-    last, snapshot = _whole(table, "last_update_id"), _words(table, "type", {"snapshot": 1, "update": 0}, file)
-    starts = np.flatnonzero(np.r_[True, (last[1:] != last[:-1]) | (snapshot[1:] != snapshot[:-1])][: len(last)])
-    updates = [
-        _Update(*ids, parts)
-        for *ids, parts in zip(
-            *(column[starts].tolist() for column in (snapshot, _whole(table, "first_update_id"), last, _whole(table, "prev_update_id"))),
-            np.split(rows, starts[1:]) if len(starts) else [],
-            strict=True,
-        )
-    ]
+    last, snapshot = (
+        _whole(table, "last_update_id"),
+        _words(table, "type", {"snapshot": 1, "update": 0}, file),
+    )
+    starts = np.flatnonzero(
+        np.r_[True, (last[1:] != last[:-1]) | (snapshot[1:] != snapshot[:-1])][: len(last)]
+    )
+    ids = [snapshot, _whole(table, "first_update_id"), last, _whole(table, "prev_update_id")]
+    groups = zip(*(column[starts].tolist() for column in ids), np.split(rows, starts[1:]), strict=True)
+    updates = [_Update(*group) for group in groups] if len(starts) else []
     parts, gaps, late = _chained(updates)
     if not parts:
-        raise DataError(f"{file}: it holds no snapshot, so the book is not known; begin with the file that has one")
+        raise DataError(
+            f"{file}: it holds no snapshot, so the book is not known; begin with the file that has one"
+        )
     joined = np.concatenate(parts)
     # the chain says what came first: no clock of an earlier change is later than that of a later one
     joined[:, TS], joined[:, SEEN_TS] = (np.maximum.accumulate(joined[:, column]) for column in (TS, SEEN_TS))
@@ -174,7 +185,11 @@ def _chained(updates: list[_Update]) -> tuple[list[Rows], list[Gap], int]:
     for anchor, before, after in zip(anchors, [-1, *anchors], [*anchors[1:], len(updates)], strict=False):
         base = updates[anchor]
         end = updates[after].last if after < len(updates) else None
-        found = [u for u in updates[before + 1 : after] if not u.snapshot and u.last >= base.last and (end is None or u.last < end)]
+        found = [
+            u
+            for u in updates[before + 1 : after]
+            if not u.snapshot and u.last >= base.last and (end is None or u.last < end)
+        ]
         late += sum(b.last < a.last for a, b in itertools.pairwise(found))
         found.sort(key=lambda update: update.last)
         cleared = base.rows[:1].copy()
@@ -206,7 +221,11 @@ def _trades(file: Path, market: Instrument) -> Rows:
     """The trades of a file as rows of a recording, in the order of their ids."""
     table = _read(file, "timestamp", "local_ts_ns", "price", "amount", "side", "id")
     rows = np.zeros((table.num_rows, COLUMNS), np.int64)
-    rows[:, TS], rows[:, SEEN_TS], rows[:, WHAT] = _whole(table, "timestamp") * MS, _whole(table, "local_ts_ns"), TRADE
+    rows[:, TS], rows[:, SEEN_TS], rows[:, WHAT] = (
+        _whole(table, "timestamp") * MS,
+        _whole(table, "local_ts_ns"),
+        TRADE,
+    )
     rows[:, SIDE] = _words(table, "side", SIDES, file)
     rows[:, PRICE] = _units(table, "price", market.price_scale, file, least=1)
     rows[:, QTY] = _units(table, "amount", market.amount_scale, file, least=1)
@@ -265,8 +284,15 @@ def _units(table: pa.Table, name: str, scale: int, file: Path, *, least: int) ->
     with np.errstate(invalid="ignore"):
         scaled = values * 10.0**scale
         units = np.rint(scaled)
-        bad = ~((np.abs(scaled - units) <= 1e-9 * np.maximum(1.0, np.abs(scaled))) & (units >= least) & (units < 2.0**62))
+        bad = ~(
+            (np.abs(scaled - units) <= 1e-9 * np.maximum(1.0, np.abs(scaled)))
+            & (units >= least)
+            & (units < 2.0**62)
+        )
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"{file}: {name} {values[row]} in row {row} is not a whole number of {10.0**-scale:.{scale}f}, at least {least}")
-    return units.astype(np.int64)
+        raise DataError(
+            f"{file}: {name} {values[row]} in row {row} is not a whole number of {10.0**-scale:.{scale}f}, at least {least}"
+        )
+    counted: Rows = units.astype(np.int64)
+    return counted

@@ -26,7 +26,7 @@ POINTS = 4  # made-up trades of a bar
 
 
 class Replay(NoFunding):
-    """A `Feed` over stored bars, one series a symbol.
+    """A `Feed` over stored bars, one series a symbol, and of perpetuals the `funding` of a symbol where it was stored.
 
     `timeframe_ms` is the shortest timeframe among them; `data_digest` covers them all. Nothing of a bar is known
     before its open, and its extremes and its close only at the times of the made-up trades.
@@ -42,7 +42,9 @@ class Replay(NoFunding):
     granularity = "bars"
     synthetic = frozenset({"trades", "book"})
 
-    def __init__(self, series: Sequence[Bars], spec: str = "replay") -> None:
+    def __init__(
+        self, series: Sequence[Bars], spec: str = "replay", funding: Mapping[str, Sequence[tuple[int, int]]] | None = None
+    ) -> None:  # fmt: skip
         if not series or not all(len(bars) for bars in series):
             raise DataError("a replay needs at least one bar of each series")
         symbols = [bars.instrument.symbol for bars in series]
@@ -56,6 +58,9 @@ class Replay(NoFunding):
         self.instruments: tuple[Instrument, ...] = tuple(bars.instrument for bars in series)
         self.simulated = any(bars.simulated for bars in series)
         self.timeframe_ms = min(bars.timeframe_ms for bars in series)
+        self._funding = {
+            symbol: np.array(rows, np.int64).reshape(-1, 2) for symbol, rows in (funding or {}).items()
+        }
         self._longer: dict[tuple[int, int], Bars] = {}
 
     def __repr__(self) -> str:
@@ -63,15 +68,22 @@ class Replay(NoFunding):
 
     @classmethod
     def open(cls, paths: str, **rules: Any) -> Replay:
-        """The feed over `PATH` or `SYMBOL=PATH`, or several with commas between; `rules` go to `load_bars`."""
+        """The feed over `PATH` or `SYMBOL=PATH`, or several with commas between; `rules` go to `load_bars`.
+
+        `funding:PATH` behind a path is a Parquet file of that market's fundings: timestamp (ms) and funding_rate.
+        """
         if Path(paths).exists():
             return cls([load_bars(paths, **rules)], f"replay:{paths}")
-        series = []
+        series: list[Bars] = []
+        funding: dict[str, list[tuple[int, int]]] = {}
         for part in paths.split(","):
+            if part.startswith("funding:") and series:
+                funding[series[-1].instrument.symbol] = _load_funding(Path(part[len("funding:") :]))
+                continue
             symbol, equals, path = part.partition("=")
             named: Mapping[str, Any] = {**rules, "symbol": symbol} if equals else rules
             series.append(load_bars(path if equals else part, **named))
-        return cls(series, f"replay:{paths}")
+        return cls(series, f"replay:{paths}", funding)
 
     @property
     def data_digest(self) -> str:
@@ -172,6 +184,14 @@ class Replay(NoFunding):
             row["ask"], row["ask_amount"] = asks[0]
         return day
 
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Rows:
+        """The stored fundings with time in [since_ms, until_ms); their mark is the last price, as no other was stored."""
+        number = self._number(symbol)
+        stored = self._funding.get(symbol, np.zeros((0, 2), np.int64))
+        stored = stored[(stored[:, 0] >= since_ms) & (stored[:, 0] < until_ms)]
+        rows = [(int(ts), int(rate), self._last(number, int(ts))) for ts, rate in stored]
+        return np.array([row for row in rows if row[2]], np.int64).reshape(-1, 3)
+
     def _number(self, symbol: str) -> int:
         return find_instrument(self.instruments, symbol)
 
@@ -208,6 +228,30 @@ class Replay(NoFunding):
             return 0
         trades = self._trades_of(number, at - 1, at)
         return int(trades["price"][trades["ts"] <= now_ms][-1])
+
+
+def _load_funding(file: Path) -> list[tuple[int, int]]:
+    """Times and rates (hundred-millionths) of a file of fundings, ascending in time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not file.is_file():
+        raise DataError(f"no file {file}")
+    try:
+        table = pq.read_table(file, columns=["timestamp", "funding_rate"])
+        times, rates = (
+            table["timestamp"].cast("int64").to_numpy(),
+            table["funding_rate"].cast("float64").to_numpy(),
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{file}: not a file of timestamp and funding_rate: {str(error).splitlines()[0]}"
+        ) from None
+    if len(times) and not (
+        np.isfinite(rates).all() and np.abs(rates).max() < 1 and (np.diff(times) > 0).all()
+    ):
+        raise DataError(f"{file}: fundings must ascend in time, with rates between -1 and 1")
+    return list(zip(times.tolist(), np.rint(rates * 1e8).astype(np.int64).tolist(), strict=True))
 
 
 def moments(timeframe_ms: int) -> npt.NDArray[np.int64]:

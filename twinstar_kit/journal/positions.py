@@ -162,6 +162,10 @@ class ContractBook:
         if setting == Setting.HEDGE:
             self.hedge = bool(amount)
         elif setting == Setting.ISOLATED:
+            if self.isolated[j] and not amount:
+                for slot in (0, 1):
+                    p = self._held[j, slot]
+                    p.margin = min(p.margin, -(-p.cost // self.leverages[j]))
             self.isolated[j] = bool(amount)
         elif setting == Setting.ADD_MARGIN:
             self._held[j, 1 if e[_SIDE] < 0 else 0].margin += amount

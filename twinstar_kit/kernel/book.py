@@ -138,7 +138,8 @@ def enter(d: Any, status: int) -> int:
     set_wake(o)
     if is_trailing(o.ord_type) and status != DORMANT and o.activation_px == 0:
         start_trail(d, k, d.inst[o.instrument].last)
-    report(d, k, ACCEPTED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+    comes = -1 if status == DORMANT else o.arrive_ts if status == IN_FLIGHT else 0
+    report(d, k, ACCEPTED, OK, 0, 0, comes, o.flags, 0, 0, 0)
     if not o.flags & REDUCE_ONLY and status != DORMANT:
         hold(d, k)
     return k  # type: ignore[no-any-return]

@@ -101,6 +101,9 @@ def admit(d: Any, ts: int) -> int:
     d.state[0].now = ts
     o = d.ask[0]
     note_ask(d, PLACE, OK, 0)
+    if o.side * o.position_side < 0:
+        # a long position is sold, and a short one bought back, to reduce it: neither turns into the other
+        o.flags |= REDUCE_ONLY
     waits, reason = o.parent_id != 0, OK
     if waits:
         parent = row_of(d, o.parent_id)

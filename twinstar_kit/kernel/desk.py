@@ -54,7 +54,12 @@ class Desk:
         self._table = np.zeros(CODE + 1, np.int64)
         for place, (name, (dtype, dimensions)) in enumerate(SHAPES.items()):
             array = arrays[name]
-            if array.dtype != dtype or array.ndim != dimensions or not array.flags.c_contiguous or not (array.size or name == "delays"):
+            if (
+                array.dtype != dtype
+                or array.ndim != dimensions
+                or not array.flags.c_contiguous
+                or not (array.size or name == "delays")
+            ):
                 raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")
             self._table[place * WIDTH] = array.ctypes.data
             self._table[place * WIDTH + 1 : place * WIDTH + 1 + dimensions] = array.shape
@@ -119,7 +124,9 @@ def _lower(name: str, at: int) -> None:
         strides = [size]
         for length in reversed(shape[1:]):
             strides.insert(0, builder.mul(strides[0], length))
-        data = builder.inttoptr(_word(context, builder, desk, at), context.get_data_type(kind.dtype).as_pointer())
+        data = builder.inttoptr(
+            _word(context, builder, desk, at), context.get_data_type(kind.dtype).as_pointer()
+        )
         populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
         return array._getvalue()
 
@@ -134,17 +141,16 @@ def _lower_code(context: Any, builder: Any, kind: Any, desk: Any) -> Any:
 
 
 @intrinsic
-def as_desk(typingctx: Any, handle: Any) -> Any:
-    """The desk of a handle, inside a compiled function."""
-
+def _as_desk(typingctx: Any, handle: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return args[0]
 
     return desk_type(types.int64), generate
 
 
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+def _same(handle: Any) -> Any:
+    return handle
 
-    def as_desk(handle: Any) -> Any:
-        """Without numba a handle is the desk."""
-        return handle
+
+as_desk: Any = _same if numba.config.DISABLE_JIT else _as_desk  # type: ignore[attr-defined]
+"""The desk of a handle, inside a compiled function; without numba the handle is the desk."""

@@ -51,11 +51,11 @@ class Op(IntEnum):
 
 
 @intrinsic
-def _call_act(typingctx: Any, code: Any, d: Any, op: Any, j: Any, a: Any, rows: Any, ctx: Any) -> Any:
+def _call_act(
+    typingctx: Any, code: Any, d: Any, op: Any, j: Any, ts: Any, a: Any, b: Any, c: Any, e: Any, rows: Any, ctx: Any
+) -> Any:  # fmt: skip
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code, desk, op, j, a, rows, ctx = args
-        zero = context.get_constant(INT, 0)
-        values = [desk, op, j, a, zero, zero, zero, zero, rows, ctx]
+        code, *values = args
         convention = context.call_conv
         callee_type = convention.get_function_type(INT, act_types())
         callee = builder.inttoptr(code, callee_type.as_pointer())
@@ -64,22 +64,28 @@ def _call_act(typingctx: Any, code: Any, d: Any, op: Any, j: Any, a: Any, rows: 
             convention.return_status_propagate(builder, status)
         return result
 
-    return INT(INT, d, INT, INT, INT, rows, ctx), generate
+    return INT(INT, d, *[INT] * SCALARS, rows, ctx), generate
 
 
 @inlined
-def through(d: Any, op: int, j: int, a: int, rows: Any, ctx: Any) -> int:
-    """Let the kernel do `op` to the desk `d`; see `door.act`."""
-    return _call_act(d.code, d, op, j, a, rows, ctx)  # type: ignore[no-any-return, call-arg]
+def _call(d: Any, op: int, j: int, ts: int, a: int, b: int, c: int, e: int, rows: Any, ctx: Any) -> int:
+    return _call_act(d.code, d, op, j, ts, a, b, c, e, rows, ctx)  # type: ignore[no-any-return, call-arg]
 
 
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+def _call_plainly(d: Any, *numbers: Any) -> int:
+    from twinstar_kit.kernel.door import act
 
-    def through(d: Any, op: int, j: int, a: int, rows: Any, ctx: Any) -> int:
-        """The same without numba: a plain call."""
-        from twinstar_kit.kernel.door import act
+    return act(d, *numbers)
 
-        return act(d, op, j, a, 0, 0, 0, 0, rows, ctx)
+
+call: Any = _call_plainly if numba.config.DISABLE_JIT else _call  # type: ignore[attr-defined]
+"""Let the kernel do `op` to the desk `d`: `call(d, op, j, ts, a, b, c, e, rows, ctx)`, see `door.act`."""
+
+
+@inlined
+def through(d: Any, op: int, j: int, i: int, rows: Any, ctx: Any) -> int:
+    """The same for what a strategy's loop asks for: something about row `i` of `rows`."""
+    return call(d, op, j, i, 0, 0, 0, 0, rows, ctx)  # type: ignore[no-any-return]
 
 
 def array_of(dtype: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:

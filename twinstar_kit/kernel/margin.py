@@ -283,14 +283,31 @@ def busy(d: Any, j: int) -> bool:
 
 @outlined
 def set_isolated(d: Any, ts: int, j: int, isolated: int) -> int:
-    """Choose isolated (1) or cross (0) margin for an instrument without positions or orders; returns a reason or 0."""
+    """Choose isolated (1) or cross (0) margin for an instrument; returns the reason of a refusal, or 0.
+
+    A position takes its collateral along: alone it must carry the position, and what stays the others. Back on cross margin, what
+    lies above the initial margin comes free.
+    """
     d.state[0].now = ts
+    m = d.inst[j]
     note(d, CONFIGURE, OK, j, 0, 0, ISOLATED, 0, 0, 0, 0, 0, 0, isolated)
-    if d.inst[j].kind == SPOT:
+    if m.kind == SPOT:
         return reject_setting(d, j, NOT_SPOT)
-    if d.inst[j].isolated != isolated and busy(d, j):
-        return reject_setting(d, j, POSITION_OPEN)
-    d.inst[j].isolated = isolated
+    before = m.isolated
+    m.isolated = isolated
+    for slot in range(2):
+        if is_below_maintenance(d, j, slot, marked(m)):
+            m.isolated = before
+            return reject_setting(d, j, MARGIN_TOO_SMALL)
+    if isolated != before and available(d, m.settle) < 0:
+        m.isolated = before
+        return reject_setting(d, j, INSUFFICIENT_BALANCE)
+    if isolated == 0 and before != 0:
+        for slot in range(2):
+            spare = m.margin[slot] - initial_margin(m, m.cost[slot])
+            if m.position[slot] != 0 and spare > 0:
+                post(d, m.settle, MARGIN, FREE, spare, j, 0)
+                m.margin[slot] -= spare
     return OK
 
 

@@ -48,6 +48,8 @@ row of the ledger (see `ledger.Wallet`). `price` ... `leaves_qty` are price unit
   rate. A PROPOSED record with side 0 withdraws all orders.
 - TERMS: `flags` is time in force + 8 * trigger + 32 * self trade + 128 * (position side + 1), `price` the limit offset,
   `stop_px` the activation, `order_qty` the displayed quantity, `amount` the expiry, `link_id` the parent.
+- ACCEPTED: `amount` is when it arrives; 0 when at once, -1 when it waits for another order or a position.
+- TRIGGERED: `ref_px` is the price that fired it.
 - FUNDED: `amount` is what was received (paid: below zero) in units of row `asset`, `last_px` the mark, `ref_px` the rate in 1e-8.
 - LIQUIDATED: `last_px` is the mark, `last_qty` the position, `amount` the collateral, `ref_px` the maintenance margin.
 - CONFIGURE: `flags` is a `Setting`, `amount` its value."""

@@ -98,6 +98,7 @@ instrument_t = np.dtype(
         ("tier_amount", "<i8", (MARGIN_TIERS,)),
         ("tier_leverage", "<i8", (MARGIN_TIERS,)),
         ("n_levels", "<i8", (2,)),
+        ("near", "<i8", (2,)),
         ("price_one", "<f8"),
         ("amount_one", "<f8"),
         ("money_one", "<f8"),
@@ -110,7 +111,7 @@ below it. `last`, `bid`, `ask` and `mark` are the latest prices (0: unknown), `v
 it may still be filled. `position` is signed, in amount units, `cost` what it cost without fees and `margin` its collateral, in units of
 `settle`: of the long or only position, and of the short one in hedge mode (a spot position is the base balance, its cost stands here).
 A maintenance tier holds up to `tier_cap` of notional: rate in hundred-millionths, less `tier_amount`. `n_levels` counts the
-levels of bids and asks in `depth`. The `_one` fields are units per one price, amount and money."""
+levels of bids and asks in `depth`, `near` is the place of the one that changed last. The `_one` fields are units per one price, amount and money."""
 
 level_t = np.dtype([("price", "<i8"), ("qty", "<i8"), ("taken", "<i8")])
 """A level of a book: what rests there, and how much of it this account has taken since the book last spoke of it."""

@@ -95,6 +95,13 @@ class AsyncVirtualExchange(WatchFace, VirtualFace, ccxt.pro.Exchange):  # type: 
 
     # -- what it is ---------------------------------------------------------------------------------------
 
+    async def reset(self) -> Any:
+        """Put the account away and begin a new one, see `VirtualFace.reset`; whoever watches gets UnsubscribeError."""
+        kept = super().reset()
+        self.streams.drop((), ccxt.UnsubscribeError(f"{self.id} the account was put away; watch the new one"))
+        self.streams.venue = self.venue
+        return kept
+
     def open(self, lazy: bool = False) -> None:
         """Nothing to do: this exchange has no connections."""
         self.closed_by_user = False
@@ -120,6 +127,20 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+AWAITED = (
+    "fetch_",
+    "create_",
+    "cancel_",
+    "edit_",
+    "set_",
+    "add_",
+    "reduce_",
+    "close_",
+    "transfer",
+    "deposit",
+    "withdraw",
+    "explain",
+)
 for _name in dir(VirtualFace):
-    if _name.startswith(("fetch_", "create_", "cancel_", "deposit")):
+    if _name.startswith(AWAITED) and _name != "set_sandbox_mode":
         setattr(AsyncVirtualExchange, _name, _awaited(getattr(VirtualFace, _name)))

@@ -223,7 +223,7 @@ class ContractsFace:
     def set_margin_mode(
         self: Any, marginMode: str, symbol: str | None = None, params: dict[str, Any] | None = None
     ) -> Any:
-        """Choose cross or isolated margin for a market without positions and orders."""
+        """Choose cross or isolated margin for a market; its positions take their collateral along, if that carries them."""
         self.supported("setMarginMode", params or {}, "leverage")
         m = self.contract(symbol, "setMarginMode")
         if marginMode not in ("cross", "isolated"):
@@ -242,14 +242,6 @@ class ContractsFace:
         contracts = self.venue.blotter.contracts
         mode = "isolated" if contracts.isolated[contracts.numbers[m.symbol]] else "cross"
         return {"info": {"paper": True}, "symbol": m.symbol, "marginMode": mode}
-
-    def fetch_margin_modes(
-        self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None
-    ) -> Any:
-        """Cross or isolated margin of several markets, by symbol."""
-        self.supported("fetchMarginModes", params or {})
-        found = self.contracts_among(symbols, "fetchMarginModes")
-        return {m.symbol: ContractsFace.fetch_margin_mode(self, m.symbol) for m in found}
 
     def set_position_mode(
         self: Any, hedged: bool, symbol: str | None = None, params: dict[str, Any] | None = None
@@ -315,13 +307,6 @@ class ContractsFace:
         }
 
     # -- tiers --------------------------------------------------------------------------------------------
-
-    def fetch_leverage_tiers(
-        self: Any, symbols: list[str] | None = None, params: dict[str, Any] | None = None
-    ) -> Any:
-        """The margin tiers of several markets of contracts, by symbol."""
-        self.supported("fetchLeverageTiers", params or {})
-        return {m.symbol: self._tiers(m) for m in self.contracts_among(symbols, "fetchLeverageTiers")}
 
     def fetch_market_leverage_tiers(self: Any, symbol: str, params: dict[str, Any] | None = None) -> Any:
         """The margin tiers of one market of contracts."""

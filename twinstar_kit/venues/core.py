@@ -19,30 +19,28 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinstar_kit.feeds.clock import Clock, ManualClock, SystemClock
-from twinstar_kit.journal.errors import JournalDamaged
-from twinstar_kit.journal.inputs import InputDigest, InputKind, Inputs, record
+from twinstar_kit.journal.inputs import InputKind, record
 from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.kernel.engine import Engine
-from twinstar_kit.kernel.errors import InstrumentError, OrderError, TwinStarError, UsageError
+from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import OrdType, Reason, Setting
-from twinstar_kit.kernel.records import KERNEL_VERSION, Digest, event_t
-from twinstar_kit.venues.acting import MEETS, act_on
+from twinstar_kit.kernel.records import event_t
+from twinstar_kit.venues.acting import act_on
 from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedBatch, VenueBatch
-from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder, requests_of
+from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
 from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce, check_against_market
+from twinstar_kit.venues.keeping import Events, Keeper, VenueStopped
 from twinstar_kit.venues.market_data import (
     LEVELS,
     MINUTE_MS,
     NO_RECORDS,
     MarketData,
     book_records,
-    last_key,
     mark_record,
 )
 from twinstar_kit.venues.requests import TIME_IN_FORCE
@@ -57,14 +55,20 @@ DEFAULT_BALANCES: Mapping[str, Number] = {"USDT": 10_000, "KRW": 10_000_000}
 DEFAULT_SWAP_BALANCES: Mapping[str, Number] = {"USDT": 10_000, "BTC": "0.1", "ETH": 2}
 ORDER_CAPACITY = 256
 NO_EVENTS = np.empty(0, event_t)
-Events = npt.NDArray[np.void]
 
 
-class VenueStopped(TwinStarError):
-    """The journal could not take an event, so the account is read-only until it is opened anew."""
+class Shifted:
+    """A clock that is ahead of another by `ms`."""
+
+    def __init__(self, clock: Clock, ms: int, speed: float | None) -> None:
+        self.clock, self.ms, self.speed = clock, ms, speed
+
+    def milliseconds(self) -> int:
+        """The other clock's time and what it is behind."""
+        return self.clock.milliseconds() + self.ms
 
 
-class VirtualVenue:
+class VirtualVenue(Keeper):
     """One account on the virtual exchange. All its methods may be called from any thread.
 
     `balances` are opening amounts per asset in the spot wallet, `swap_balances` those of the swap wallet; `journal` is an
@@ -118,20 +122,6 @@ class VirtualVenue:
         if journal is not None:
             self.warm()  # an account that is kept is a desk that people wait at
 
-    def _describe(self) -> dict[str, Any]:
-        data = self.feed.spec if self.feed.simulated else getattr(self.feed, "data_digest", "")
-        return {
-            "kernel": KERNEL_VERSION,
-            "granularity": self.feed.granularity,
-            "timeframe_ms": self._timeframe_ms,
-            "market_data": data,
-            **self.engine.header(),
-        }
-
-    def _begin(self, header: Mapping[str, Any]) -> None:
-        self.header = dict(header)
-        self._digest, self._data = Digest(self.header), InputDigest(self.header)
-
     # -- what it is ---------------------------------------------------------------------------------------
 
     @property
@@ -183,6 +173,10 @@ class VirtualVenue:
     def now(self) -> int:
         """The venue's time in UTC milliseconds."""
         return max(self._caught_up, int(self.clock.milliseconds()) + self._offset_ms)
+
+    def clock_now(self) -> Clock:
+        """The clock with what `advance` added to it, for the account that follows this one."""
+        return Shifted(self.clock, self._offset_ms, self.speed) if self._offset_ms else self.clock
 
     def advance(self, ms: int) -> int:
         """Move the venue's time on by `ms` and let the market meet the open orders; returns the new time."""
@@ -370,14 +364,6 @@ class VirtualVenue:
         with self._lock:
             return self.blotter.contracts.held()
 
-    def journal_digest(self) -> str:
-        """SHA-256 over the header, every event, and the market data that orders met up to the last of them.
-
-        Equal commands at equal venue times give equal digests, however often the venue was asked in between.
-        """
-        with self._lock:
-            return self._digest.hexdigest(self._data.hexdigest(), self._data.count)
-
     # -- inside -------------------------------------------------------------------------------------------
 
     def _ready(self) -> int:
@@ -435,101 +421,6 @@ class VirtualVenue:
         if refused:
             reason = next(iter(refused.values()))
             raise OrderRefused(reason, None, f"{subject}: {reason.text}")
-
-    def _commit_events(self, events: Events) -> None:
-        self._commit(None, events)
-
-    def _commit(self, command: Command | None, events: Events | None = None) -> dict[int, Reason]:
-        """Hand what happened to the journal, and only then to everybody else; returns what was refused."""
-        events = self.engine.drain() if events is None else events
-        inputs = self._stepper.take_pending()
-        if self.journal is not None:
-            self._write(VenueBatch(inputs, command, events, self.engine.snapshot))
-        return self._show(inputs, events, _named(command))
-
-    def _write(self, batch: VenueBatch) -> None:
-        assert self.journal is not None
-        try:
-            self.journal.commit(batch)
-        except BaseException as error:
-            self._failure = error
-            raise VenueStopped(
-                f"the journal failed ({error}); the account is read-only, open it anew"
-            ) from error
-
-    def _show(
-        self, inputs: Events, events: Events, requests: Mapping[int, OrderRequest]
-    ) -> dict[int, Reason]:
-        self._digest.update(events)
-        self._data.update([Inputs(0, mixed=inputs)])
-        return {refusal.order_id: refusal.reason for refusal in self.blotter.fold(events, requests)}
-
-    # -- continuing ---------------------------------------------------------------------------------------
-
-    def _resume(self, saved: SavedAccount) -> None:
-        """Take up an account where its journal ends: from the snapshot, then by doing again what followed it."""
-        differing = [name for name, value in self._describe().items() if saved.header.get(name) != value]
-        if differing:
-            raise UsageError(
-                f"this account was opened with another {' and '.join(differing)}; "
-                "open it with the same feed and fees, or choose a new journal"
-            )
-        self._begin(saved.header)
-        if saved.snapshot is not None:
-            self.engine.restore(saved.snapshot)
-        reached = 0
-        for number, batch in enumerate(saved.batches, start=1):
-            if (saved.snapshot is None or number > saved.snapshot_at) and not np.array_equal(
-                self._again(batch), batch.events
-            ):
-                raise JournalDamaged(
-                    f"batch {number} does not follow from what went in; the journal was changed"
-                )
-            self._show(batch.inputs, batch.events, requests_of(batch.command))
-            self._stepper.remember(batch.inputs)
-            reached = max(reached, self._mark_time(batch))
-        self._move(max(0, reached - int(self.clock.milliseconds())))
-
-    def _again(self, batch: SavedBatch) -> Events:
-        """The events that a batch makes when it is done again."""
-        made: list[Events] = []
-        inputs, book = batch.inputs, NO_RECORDS
-        if batch.command is not None and batch.command["type"] in MEETS:
-            begin = len(inputs) - int(inputs["v"][-1, 3])
-            inputs, book = inputs[:begin], inputs[begin:]
-        self._stepper.meet(inputs, made.append, recorded=True)
-        if batch.command is not None:
-            act_on(self.engine, batch.command, book)
-            if len(book):
-                self._stepper.show_book(book)
-        made.append(self.engine.drain())
-        self._stepper.take_pending()
-        return np.concatenate(made)
-
-    def _mark_time(self, batch: SavedBatch) -> int:
-        """Note how far orders have met the market: to a command, or to the record that made the last event.
-
-        Returns the venue's time at the batch.
-        """
-        command = batch.command
-        if command is not None:
-            ts, terms = int(command["ts"]), command.get("terms") or {}
-            if command["type"] != "time":
-                self._caught_up, self._stepper.seen = ts, (0, 0, 0, 0)
-            if "due" in terms:
-                self._cancel_at = int(terms["due"]) if command["type"] == "cancel_after" else 0
-            return ts
-        self._stepper.seen = last_key(batch.inputs) or (0, 0, 0, 0)
-        ts = int(batch.inputs["ts"][-1])
-        self._caught_up = ts - 1
-        return ts
-
-
-def _named(command: Command | None) -> Mapping[int, OrderRequest]:
-    """What a command asked for, by the ids that its orders got."""
-    if command is None or command.request is None:
-        return {}
-    return dict(zip(command.order_ids, command.request.orders(), strict=False))
 
 
 def _as_request(order: VenueOrder) -> OrderRequest:

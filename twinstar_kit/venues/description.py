@@ -10,57 +10,76 @@ TIMEFRAMES = {
 }
 
 SUPPORTED = (
-    "cancelAllOrders", "cancelOrder", "cancelOrderWithClientOrderId", "cancelOrders", "createLimitBuyOrder",
-    "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketOrder",
-    "createMarketSellOrder", "createOrder", "createOrders", "createPostOnlyOrder", "createReduceOnlyOrder",
-    "createStopLossOrder", "createStopMarketOrder", "createStopOrder", "createTrailingAmountOrder",
-    "createTrailingPercentOrder", "createTriggerOrder", "deposit", "fetchBalance", "fetchBidsAsks",
-    "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders", "fetchCurrencies",
-    "fetchL2OrderBook", "fetchLastPrices", "fetchLedger", "fetchMarkets", "fetchMyTrades",
+    "addMargin", "cancelAllOrders", "cancelAllOrdersAfter", "cancelOrder", "cancelOrderWithClientOrderId", "cancelOrders",
+    "cancelOrdersForSymbols", "closeAllPositions", "closePosition", "createLimitBuyOrder",
+    "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketBuyOrderWithCost", "createMarketOrder",
+    "createMarketOrderWithCost", "createMarketSellOrder", "createMarketSellOrderWithCost", "createOrder", "createOrders",
+    "createOrderWithTakeProfitAndStopLoss", "createPostOnlyOrder", "createReduceOnlyOrder",
+    "createStopLimitOrder", "createStopLossOrder", "createStopMarketOrder", "createStopOrder", "createTakeProfitOrder",
+    "createTrailingAmountOrder", "createTrailingPercentOrder", "createTriggerOrder", "deposit", "editOrder",
+    "editOrderWithClientOrderId", "editOrders",
+    "fetchAccounts", "fetchBalance", "fetchBidsAsks", "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders",
+    "fetchCurrencies", "fetchDeposits", "fetchDepositsWithdrawals", "fetchFundingHistory", "fetchFundingInterval", "fetchFundingIntervals",
+    "fetchFundingRate", "fetchFundingRateHistory", "fetchFundingRates", "fetchL2OrderBook", "fetchLastPrices", "fetchLedger",
+    "fetchLeverage", "fetchLeverages", "fetchMarginMode", "fetchMarketLeverageTiers",
+    "fetchMarkets", "fetchMarkPrice", "fetchMarkPrices", "fetchMyLiquidations", "fetchMyTrades",
     "fetchOHLCV", "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderTrades",
-    "fetchOrderWithClientOrderId", "fetchOrders", "fetchStatus", "fetchTicker", "fetchTickers", "fetchTime",
-    "fetchTrades", "fetchTradingFee", "fetchTradingFees",
+    "fetchOrderWithClientOrderId", "fetchOrders", "fetchPosition", "fetchPositionMode", "fetchPositions",
+    "fetchPositionsForSymbol", "fetchStatus", "fetchTicker", "fetchTickers", "fetchTime",
+    "fetchTrades", "fetchTradingFee", "fetchTradingFees", "fetchTransfers", "fetchWithdrawals", "reduceMargin", "setLeverage",
+    "setMarginMode", "setPositionMode", "transfer", "withdraw",
 )  # fmt: skip
 """Methods that work, those included that ccxt derives from ours."""
 
 STREAMS = (
-    "watchBalance", "watchBidsAsks", "watchMyTrades", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
-    "watchOrderBookForSymbols", "watchOrders", "watchTicker", "watchTickers", "watchTrades", "watchTradesForSymbols",
-    "unWatchBidsAsks", "unWatchMyTrades", "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook",
-    "unWatchOrderBookForSymbols", "unWatchOrders", "unWatchTicker", "unWatchTickers", "unWatchTrades",
+    "watchBalance", "watchBidsAsks", "watchFundingRate", "watchFundingRates", "watchMarkPrice", "watchMarkPrices", "watchMyTrades",
+    "watchMyTradesForSymbols", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
+    "watchOrderBookForSymbols", "watchOrders", "watchOrdersForSymbols", "watchPositions", "watchTicker", "watchTickers", "watchTrades",
+    "watchTradesForSymbols",
+    "unWatchBidsAsks", "unWatchFundingRate", "unWatchFundingRates", "unWatchMarkPrice", "unWatchMarkPrices", "unWatchMyTrades",
+    "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook",
+    "unWatchOrderBookForSymbols", "unWatchOrders", "unWatchPositions", "unWatchTicker", "unWatchTickers", "unWatchTrades",
     "unWatchTradesForSymbols",
 )  # fmt: skip
 """Methods that work on the asynchronous exchange only."""
 
 UNSUPPORTED = (
-    "margin", "swap", "future", "option", "createOrderWithTakeProfitAndStopLoss",
-    "createStopLimitOrder", "createTakeProfitOrder", "editOrders", "fetchDeposits",
-    "fetchPosition", "fetchPositions", "fetchWithdrawals", "setLeverage", "setMarginMode", "transfer", "withdraw",
+    "margin", "future", "option", "borrowCrossMargin", "fetchBorrowInterest", "fetchDepositAddress", "fetchIndexOHLCV", "fetchMarkOHLCV",
+    "fetchLeverageTiers", "fetchMarginModes", "fetchOpenInterest", "fetchOpenInterestHistory", "fetchLiquidations", "setMargin",
 )  # fmt: skip
 
 _READ = {"marginMode": False, "symbolRequired": False}
 _LIST = {**_READ, "limit": None, "daysBack": None, "untilDays": None}
 _ORDERS = {**_LIST, "trigger": False, "trailing": False}
 
-FEATURES: dict[str, Any] = {
-    "spot": {
+
+def _features(derivative: bool) -> dict[str, Any]:
+    """What ccxt's table of features says about a kind of market."""
+    by = {"last": True, "mark": derivative, "index": False}
+    leg = {"triggerPriceType": by, "price": True}
+    return {
         "sandbox": True,
         "createOrder": {
-            "marginMode": False,
+            "marginMode": derivative,
             "triggerPrice": True,
-            "triggerPriceType": {"last": True, "mark": False, "index": False},
-            "triggerDirection": False,
+            "triggerPriceType": by,
+            "triggerDirection": True,
             "stopLossPrice": True,
-            "takeProfitPrice": False,
-            "attachedStopLossTakeProfit": None,
-            "timeInForce": {"GTC": True, "IOC": True, "FOK": True, "PO": True, "GTD": False},
-            "hedged": False,
+            "takeProfitPrice": True,
+            "attachedStopLossTakeProfit": leg,
+            "timeInForce": {"GTC": True, "IOC": True, "FOK": True, "PO": True, "GTD": True},
+            "hedged": derivative,
             "leverage": False,
             "trailing": True,
-            "marketBuyByCost": False,
+            "marketBuyByCost": not derivative,
             "marketBuyRequiresPrice": False,
-            "selfTradePrevention": False,
-            "iceberg": False,
+            "selfTradePrevention": {
+                "EXPIRE_TAKER": True,
+                "EXPIRE_MAKER": True,
+                "EXPIRE_BOTH": True,
+                "NONE": True,
+            },
+            "iceberg": True,
         },
         "createOrders": {"max": 256},
         "fetchMyTrades": _LIST,
@@ -70,6 +89,11 @@ FEATURES: dict[str, Any] = {
         "fetchClosedOrders": {**_ORDERS, "daysBackCanceled": None},
         "fetchOHLCV": {"limit": None},
     }
+
+
+FEATURES: dict[str, Any] = {
+    "spot": _features(False),
+    "swap": {"linear": _features(True), "inverse": _features(True)},
 }
 
 
@@ -86,6 +110,7 @@ def description(streaming: bool = False) -> dict[str, Any]:
         "has": {
             "CORS": None,
             "spot": True,
+            "swap": True,
             "sandbox": True,
             **dict.fromkeys(SUPPORTED, True),
             **dict.fromkeys(STREAMS, streaming),

@@ -117,17 +117,19 @@ def open_named(
     feed: MarketData,
     clock: Clock,
     broker: Broker,
-    balances: Any = None,
-    swap_balances: Any = None,
+    balances: Mapping[str, Number] | None = None,
+    swap_balances: Mapping[str, Number] | None = None,
+    *,
+    anew: bool = False,
 ) -> VirtualVenue:
-    """The account `name` under `home`: the latest of its journals, or a new one.
+    """The account `name` under `home`: the latest of its journals, or with `anew` a new one.
 
     AccountLocked while another process, such as a session, has the account.
     """
     folder = AccountFolder(home, name)
     lock = folder.lock("virtual exchange").acquire()
     try:
-        path = folder.latest() or folder.next()
+        path = (None if anew else folder.latest()) or folder.next()
         lock.tell(journal=str(path))
         venue = open_durable(path, feed, clock, broker, balances, swap_balances)
     except BaseException:
@@ -137,26 +139,25 @@ def open_named(
     return venue
 
 
-def reset(venue: VirtualVenue, folder: AccountFolder | None) -> Path | None:
-    """Close the account's journal and put it away, so that the next account begins anew; returns where the old one stays.
+def put_away(venue: VirtualVenue, *, named: bool) -> Path:
+    """Close the account's journal and see that a new one can begin; returns where the old one stays.
 
-    A journal of a named account stays where it is, as the next one gets the next number. Any other moves aside together with its
+    The journal of a named account stays where it is, as the next gets the next number. Any other moves aside together with its
     witness; nothing is overwritten.
     """
-    sink = venue.journal
-    if not isinstance(sink, JournalSink):
-        return None
-    sink.close()
-    if folder is not None:
-        return sink.path
+    assert isinstance(venue.journal, JournalSink)
+    path = venue.journal.path
+    venue.close()
+    if named:
+        return path
     number = 1
-    while (
-        kept := sink.path.with_name(f"{sink.path.stem}-{number:04d}{sink.path.suffix}")
-    ).exists() or witness_path(kept).exists():
+    while (kept := path.with_name(f"{path.stem}-{number:04d}{path.suffix}")).exists() or witness_path(
+        kept
+    ).exists():
         number += 1
-    witness_path(sink.path).rename(witness_path(kept))
+    witness_path(path).rename(witness_path(kept))
     for end in ("-wal", "-shm", ""):
-        part = sink.path.with_name(sink.path.name + end)
+        part = path.with_name(path.name + end)
         if part.exists():
             part.rename(kept.with_name(kept.name + end))
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ccxt
@@ -15,7 +16,7 @@ from twinstar_kit.venues.funding_face import FundingFace
 from twinstar_kit.venues.funds_face import FundsFace
 from twinstar_kit.venues.html import account_html
 from twinstar_kit.venues.market_face import MarketFace
-from twinstar_kit.venues.opening import open_venue
+from twinstar_kit.venues.opening import open_venue, renewed
 from twinstar_kit.venues.order_terms import OrderTerms
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
@@ -78,6 +79,21 @@ class VirtualFace(
             return 0.0
         pause = self.rateLimit * (1 if cost is None else cost)
         return float(max(0, pause - (self.milliseconds() - self.lastRestRequestTimestamp)))
+
+    # -- the account --------------------------------------------------------------------------------------
+
+    def reset(self: Any) -> Path | None:
+        """Put the account away and begin a new one with the same options, at the venue's present time.
+
+        Nothing is overwritten: returns where the old journal stays, or None for an account in memory.
+        """
+        if self.venue.remote:
+            raise ccxt.NotSupported(
+                f"{self.id} the account of a session is not reset from outside; reset works on a private exchange"
+            )
+        with spoken():
+            self.venue, kept = renewed(self.venue, self.options)
+        return kept  # type: ignore[no-any-return]
 
     # -- what it is ---------------------------------------------------------------------------------------
 

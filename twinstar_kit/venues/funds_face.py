@@ -81,10 +81,15 @@ class FundsFace:
         code: str,
         amount: float,
         address: str,
-        tag: str | None = None,
         params: dict[str, Any] | None = None,
+        tag: str | None = None,
     ) -> Any:
-        """Take play money out of the account. It goes nowhere: address and tag are given back, and not kept."""
+        """Take play money out of the account. It goes nowhere: address and tag are given back, and not kept.
+
+        ccxt's exchanges take the tag before `params`; both orders are understood.
+        """
+        if isinstance(params, str) or isinstance(tag, dict):
+            params, tag = tag, params
         self.supported("withdraw", params or {}, "type")
         if not isinstance(address, str) or not address:
             raise ccxt.ArgumentsRequired(
@@ -122,7 +127,7 @@ class FundsFace:
             "txid": str(transaction.seq),
             "timestamp": transaction.ts,
             "datetime": self.iso8601(transaction.ts),
-            "network": None,
+            "network": "PAPER",
             "address": None,
             "addressTo": None,
             "addressFrom": None,

@@ -34,7 +34,7 @@ class MarketFace:
         """Load markets and currencies, which are at hand."""
         if reload or not self.markets:
             self.set_markets(MarketFace.fetch_markets(self), MarketFace.fetch_currencies(self))
-            self.symbols = list(self.venue.instruments)  # in the feed's order: the most traded come first
+            self.symbols = in_order(self.venue.instruments)
 
     def supported(self: Any, method: str, params: dict[str, Any], *names: str) -> None:
         """NotSupported for a parameter that would change nothing: none is dropped in silence."""
@@ -136,8 +136,8 @@ class MarketFace:
                     "name": code,
                     "type": "fiat" if code in FIAT else "crypto",
                     "active": True,
-                    "deposit": True,
-                    "withdraw": True,
+                    "deposit": code in self.venue.blotter.scales,
+                    "withdraw": code in self.venue.blotter.scales,
                     "fee": None,
                     "precision": float(from_units(1, scale)),
                     "limits": {
@@ -149,8 +149,13 @@ class MarketFace:
                     "info": {"code": code, "decimals": scale, "paper": True},
                 }
             )
-            for code, scale in self.venue.blotter.scales.items()
+            for code, scale in self._assets().items()
         }
+
+    def _assets(self: Any) -> dict[str, int]:
+        """Every asset with its decimals, those that are only quoted in and not kept among them."""
+        quoted = {m.quote: m.price_scale for m in self.venue.instruments.values()}
+        return {**quoted, **self.venue.blotter.scales}
 
     def fetch_time(self: Any, params: dict[str, Any] | None = None) -> Any:
         """The venue's time in UTC milliseconds."""
@@ -401,6 +406,17 @@ class MarketFace:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ccxt.BadRequest(f"{self.id}: limit must be a whole number above zero, not {limit!r}")
         return limit
+
+
+def in_order(instruments: dict[str, Instrument]) -> list[str]:
+    """Symbols in the feed's order, in which the most traded come first, contracts behind the first market of their coin."""
+    first: dict[str, int] = {}
+    for number, m in enumerate(instruments.values()):
+        first.setdefault(m.base, number)
+    places = {
+        m.symbol: (first[m.base] if m.derivative else number) for number, m in enumerate(instruments.values())
+    }
+    return sorted(instruments, key=places.__getitem__)
 
 
 def cost_of(m: Instrument, price: int, amount: int) -> float:

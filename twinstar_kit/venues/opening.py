@@ -151,6 +151,30 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
     return open_durable(options["journal"], feed, clock, broker, **funds)
 
 
+def renewed(venue: Any, options: Mapping[str, Any]) -> tuple[VirtualVenue, Path | None]:
+    """A new account in the place of one that is put away, and where the old journal stays."""
+    funds = {name: options.get(name) for name in ("balances", "swap_balances")}
+    kept = None
+    if options.get("account") is not None or options.get("journal") is not None:
+        from twinstar_kit.venues.durable import put_away
+
+        kept = put_away(venue, named=options.get("account") is not None)
+    else:
+        venue.close()
+    clock = venue.clock_now()
+    if options.get("account") is not None:
+        from twinstar_kit.venues.durable import open_named
+
+        return open_named(
+            home_of(options), options["account"], venue.feed, clock, venue.broker, anew=True, **funds
+        ), kept
+    if options.get("journal") is not None:
+        from twinstar_kit.venues.durable import open_durable
+
+        return open_durable(options["journal"], venue.feed, clock, venue.broker, **funds), kept
+    return VirtualVenue(venue.feed, clock, venue.broker, **funds), kept
+
+
 def _first_close(feed: Any) -> int:
     first, _ = feed.span()
     return int(first) + int(getattr(feed, "timeframe_ms", 60_000))

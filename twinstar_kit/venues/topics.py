@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheBySymbolById, ArrayCacheByTimestamp
 
 from twinstar_kit.feeds.resample import floor_time
 from twinstar_kit.kernel.bars import parse_timeframe
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.venues.core import VenueStopped
 from twinstar_kit.venues.market_face import MINUTE_MS, MarketFace, bar_rows, float_rows, latest_trades
 from twinstar_kit.venues.streams import Moment
@@ -179,10 +180,10 @@ class Bars(Subject):
 
 
 class AccountSubject:
-    """What the subjects of the account have in common: `symbol` chooses one market."""
+    """What the subjects of the account have in common: `symbols` choose markets."""
 
-    def __init__(self, face: Any, symbol: str | None = None) -> None:
-        self.face, self.symbol = face, symbol
+    def __init__(self, face: Any, symbols: frozenset[str] | None = None) -> None:
+        self.face, self.chosen = face, symbols
         self.venue = face.venue
         # another process may act at any time, and says so in its journal
         self.paced = bool(self.venue.remote)
@@ -192,6 +193,10 @@ class AccountSubject:
     def symbols(self) -> Iterable[str]:
         """Markets with open orders."""
         return {order.instrument.symbol for order in self.venue.blotter.open.values()}
+
+    def wanted(self, symbol: str) -> bool:
+        """Whether news of a market is wanted."""
+        return self.chosen is None or symbol in self.chosen
 
     def forget(self) -> None:
         """The account's caches go with the subject."""
@@ -209,7 +214,9 @@ class AccountSubject:
         if not items:
             self.check()
             return None
-        return self._cache, self._cache.getLimit(self.symbol, None)
+        return self._cache, self._cache.getLimit(
+            next(iter(self.chosen)) if self.chosen and len(self.chosen) == 1 else None, None
+        )
 
     def check(self) -> None:
         """VenueStopped when there will be no more news."""
@@ -220,8 +227,8 @@ class AccountSubject:
 class Orders(AccountSubject):
     """Orders of the account as they change."""
 
-    def __init__(self, face: Any, symbol: str | None = None) -> None:
-        super().__init__(face, symbol)
+    def __init__(self, face: Any, symbols: frozenset[str] | None = None) -> None:
+        super().__init__(face, symbols)
         self._at = len(self._blotter.log)
         face.orders = self._cache
 
@@ -234,16 +241,14 @@ class Orders(AccountSubject):
         orders = [self._blotter.orders[order_id] for order_id in dict.fromkeys(changed)]
         if orders:
             self.venue.orders()  # brings the triggers of trailing stops up to date
-        return self.news(
-            [self.face.parse_order(o) for o in orders if self.symbol in (None, o.instrument.symbol)]
-        )
+        return self.news([self.face.parse_order(o) for o in orders if self.wanted(o.instrument.symbol)])
 
 
 class Fills(AccountSubject):
     """Fills of the account as they happen."""
 
-    def __init__(self, face: Any, symbol: str | None = None) -> None:
-        super().__init__(face, symbol)
+    def __init__(self, face: Any, symbols: frozenset[str] | None = None) -> None:
+        super().__init__(face, symbols)
         self._at = len(self._blotter.fills)
         face.myTrades = self._cache
 
@@ -253,21 +258,66 @@ class Fills(AccountSubject):
             self._at = 0
         fills = self._blotter.fills[self._at :]
         self._at += len(fills)
-        return self.news(
-            [self.face.parse_trade(f) for f in fills if self.symbol in (None, f.instrument.symbol)]
-        )
+        return self.news([self.face.parse_trade(f) for f in fills if self.wanted(f.instrument.symbol)])
+
+
+class Positions(AccountSubject):
+    """The open positions of several markets, all of them whenever one has changed; as ccxt has no word for a flat one, none is no news."""
+
+    def __init__(self, face: Any, symbols: frozenset[str] | None) -> None:
+        super().__init__(face)
+        self._wanted = symbols
+        self._sent: list[Any] = []
+
+    def symbols(self) -> Iterable[str]:
+        """Markets with open orders or positions."""
+        return {*super().symbols(), *(p.instrument.symbol for p in self.venue.positions())}
+
+    def poll(self, moment: Moment) -> Any:
+        """The positions when they have changed."""
+        held = [
+            p for p in self.venue.positions() if self._wanted is None or p.instrument.symbol in self._wanted
+        ]
+        now = [(p.instrument.symbol, p.slot, p.qty, p.cost, p.margin) for p in held]
+        if now == self._sent:
+            self.check()
+            return None
+        self._sent = now
+        return [self.face.parse_position(p) for p in held] or None
+
+
+class Rates(Subject):
+    """What the exchange says of several contracts, such as their funding rates: a dict of those that changed."""
+
+    paced = True
+
+    def __init__(self, face: Any, symbols: Sequence[str], tell: Callable[[Any], Any]) -> None:
+        super().__init__(face, symbols)
+        self._tell = tell
+        self._sent: dict[str, Any] = {}
+
+    def poll(self, moment: Moment) -> Any:
+        """Those that changed, by symbol."""
+        changed = {}
+        for symbol in self._symbols:
+            told = self._tell(moment.venue.instruments[symbol])
+            if self._sent.get(symbol) != told["info"]:
+                self._sent[symbol] = told["info"]
+                changed[symbol] = told
+        return changed or None
 
 
 class Balance(AccountSubject):
-    """The balances of the account: at once, and then whenever they differ."""
+    """The balances of a wallet: at once, and then whenever they differ."""
 
-    def __init__(self, face: Any) -> None:
+    def __init__(self, face: Any, wallet: Wallet) -> None:
         super().__init__(face)
+        self.wallet = wallet
         self._sent: Any = None
 
     def poll(self, moment: Moment) -> Any:
         """The whole balance when it has changed."""
-        balances = self.venue.balances()
+        balances = self.venue.balances(self.wallet)
         if balances == self._sent:
             self.check()
             return None

@@ -117,9 +117,10 @@ class WatchFace:
     # -- account ------------------------------------------------------------------------------------------
 
     async def watch_balance(self: Any, params: Params = None) -> Any:
-        """The balance: at once, and then when it changes."""
-        self.supported("watchBalance", params or {})
-        return await self.streams.next(("balance",), lambda: topics.Balance(self))
+        """The balance of a wallet (`type` in `params`: spot or swap): at once, and then when it changes."""
+        self.supported("watchBalance", params or {}, "type")
+        wallet = self.wallet((params or {}).get("type"))
+        return await self.streams.next(("balance", wallet), lambda: topics.Balance(self, wallet))
 
     async def watch_orders(
         self: Any,
@@ -128,9 +129,22 @@ class WatchFace:
         limit: int | None = None,
         params: Params = None,
     ) -> Any:
-        """Orders that were accepted, filled or canceled since the last call."""
+        """Orders that were accepted, changed, filled or canceled since the last call."""
         self.supported("watchOrders", params or {})
-        return await self._of_account("orders", topics.Orders, symbol, since, limit)
+        return await self._of_account(
+            "orders", topics.Orders, None if symbol is None else [symbol], since, limit
+        )
+
+    async def watch_orders_for_symbols(
+        self: Any,
+        symbols: list[str],
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = None,
+    ) -> Any:
+        """`watch_orders` of several markets."""
+        self.supported("watchOrdersForSymbols", params or {})
+        return await self._of_account("orders", topics.Orders, symbols, since, limit)
 
     async def watch_my_trades(
         self: Any,
@@ -141,20 +155,86 @@ class WatchFace:
     ) -> Any:
         """The account's fills since the last call."""
         self.supported("watchMyTrades", params or {})
-        return await self._of_account("fills", topics.Fills, symbol, since, limit)
+        return await self._of_account(
+            "fills", topics.Fills, None if symbol is None else [symbol], since, limit
+        )
+
+    async def watch_my_trades_for_symbols(
+        self: Any,
+        symbols: list[str],
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = None,
+    ) -> Any:
+        """`watch_my_trades` of several markets."""
+        self.supported("watchMyTradesForSymbols", params or {})
+        return await self._of_account("fills", topics.Fills, symbols, since, limit)
 
     async def _of_account(
         self: Any,
         kind: str,
         subject: type[topics.Orders | topics.Fills],
-        symbol: str | None,
+        symbols: Any,
         since: Any,
         limit: Any,
     ) -> Any:
         self.ready()
-        chosen, since = None if symbol is None else self.market(symbol)["symbol"], self.moment(since, "since")
+        chosen, since = self._some(symbols), self.moment(since, "since")
         news = await self.streams.next((kind, chosen), lambda: subject(self, chosen))
         return self._part(*news, since, limit, "timestamp")
+
+    def _some(self: Any, symbols: Any) -> frozenset[str] | None:
+        return None if symbols is None else frozenset(self._symbols(symbols))
+
+    async def watch_positions(
+        self: Any,
+        symbols: list[str] | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = None,
+    ) -> Any:
+        """The open positions, all of them whenever one has changed; while there is none there is no news of them."""
+        self.supported("watchPositions", params or {})
+        chosen = frozenset(m.symbol for m in self.contracts_among(symbols, "watchPositions"))
+        since = self.moment(since, "since")
+        news = await self.streams.next(("positions", chosen), lambda: topics.Positions(self, chosen))
+        return self.filter_by_since_limit(
+            news, since, None if limit is None else self._limit(limit, 0), "timestamp", True
+        )
+
+    # -- contracts ----------------------------------------------------------------------------------------
+
+    async def watch_funding_rate(self: Any, symbol: str, params: Params = None) -> Any:
+        """The funding that comes next of one market, when it or the mark price changes."""
+        self.supported("watchFundingRate", params or {})
+        symbol = self.contract(symbol, "watchFundingRate").symbol
+        return (await self._rates("fundingRate", [symbol], self.funding_rate))[symbol]
+
+    async def watch_funding_rates(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
+        """The fundings that come next, those that changed, by symbol."""
+        self.supported("watchFundingRates", params or {})
+        return await self._rates("fundingRates", symbols, self.funding_rate)
+
+    async def watch_mark_price(self: Any, symbol: str, params: Params = None) -> Any:
+        """The mark price of one market, when it changes."""
+        self.supported("watchMarkPrice", params or {})
+        symbol = self.contract(symbol, "watchMarkPrice").symbol
+        return (await self._rates("markPrice", [symbol], self.mark_price))[symbol]
+
+    async def watch_mark_prices(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
+        """The mark prices that changed, by symbol."""
+        self.supported("watchMarkPrices", params or {})
+        return await self._rates("markPrices", symbols, self.mark_price)
+
+    async def _rates(self: Any, kind: str, symbols: list[str] | None, tell: Any) -> Any:
+        chosen = self._contract_key(symbols)
+        return await self.streams.next((kind, chosen), lambda: topics.Rates(self, chosen, tell))
+
+    def _contract_key(self: Any, symbols: Any) -> tuple[str, ...]:
+        chosen = tuple(sorted({m.symbol for m in self.contracts_among(symbols, "watch")}))
+        if not chosen:
+            raise ccxt.ArgumentsRequired(f"{self.id} needs at least one market of contracts to watch")
+        return chosen
 
     # -- ending a subscription ----------------------------------------------------------------------------
 
@@ -199,14 +279,36 @@ class WatchFace:
     async def un_watch_orders(self: Any, symbol: str | None = None, params: Params = None) -> Any:
         """End `watch_orders`."""
         return self._end(
-            "unWatchOrders", params, ("orders", None if symbol is None else self.market(symbol)["symbol"])
+            "unWatchOrders", params, ("orders", self._some(None if symbol is None else [symbol]))
         )
 
     async def un_watch_my_trades(self: Any, symbol: str | None = None, params: Params = None) -> Any:
         """End `watch_my_trades`."""
         return self._end(
-            "unWatchMyTrades", params, ("fills", None if symbol is None else self.market(symbol)["symbol"])
+            "unWatchMyTrades", params, ("fills", self._some(None if symbol is None else [symbol]))
         )
+
+    async def un_watch_positions(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
+        """End `watch_positions` of the same symbols."""
+        return self._end("unWatchPositions", params, ("positions", frozenset(self._contract_key(symbols))))
+
+    async def un_watch_funding_rate(self: Any, symbol: str, params: Params = None) -> Any:
+        """End `watch_funding_rate`."""
+        return self._end("unWatchFundingRate", params, ("fundingRate", self._contract_key([symbol])))
+
+    async def un_watch_funding_rates(
+        self: Any, symbols: list[str] | None = None, params: Params = None
+    ) -> Any:
+        """End `watch_funding_rates` of the same symbols."""
+        return self._end("unWatchFundingRates", params, ("fundingRates", self._contract_key(symbols)))
+
+    async def un_watch_mark_price(self: Any, symbol: str, params: Params = None) -> Any:
+        """End `watch_mark_price`."""
+        return self._end("unWatchMarkPrice", params, ("markPrice", self._contract_key([symbol])))
+
+    async def un_watch_mark_prices(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
+        """End `watch_mark_prices` of the same symbols."""
+        return self._end("unWatchMarkPrices", params, ("markPrices", self._contract_key(symbols)))
 
     def _end(self: Any, method: str, params: Params, key: tuple[Any, ...]) -> bool:
         self.supported(method, params or {})
