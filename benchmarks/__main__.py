@@ -45,6 +45,11 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
 
         return quoting(rounds)
 
+    def orders() -> list[Row]:
+        from benchmarks.orders import callbacks
+
+        return callbacks(rounds)
+
     def report() -> list[Row]:
         from benchmarks.figures import report
 
@@ -75,7 +80,7 @@ def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
         "warm": startup("warm_backtest", min(rounds, 3)),
         "cold": startup("cold_compile"),
         "paper": live("paper_loop"),
-        "orders": live("engine_orders"),
+        "orders": orders,
         "ccxt": live("ccxt_orders"),
         "lake_store": store,
         "lake_verify": verify,

@@ -31,6 +31,7 @@ from twinstar_kit.kernel.replay import (
     WHAT,
     count_nanoseconds,
     quote,
+    rebuild,
 )
 
 BTC = Instrument.from_sizes("BTC/USDT:USDT", tick="0.1", lot="0.001")
@@ -76,9 +77,9 @@ def simulated(minutes: int = 6, every_ms: int = 100, depth: int = 400) -> tuple[
             for side, levels in zip((1, -1), market.book(symbol, now, depth), strict=True)
             for p, q in levels
         }
-        changes = [(*at, qty) for at, qty in book.items() if known.get(at) != qty] + [
-            (*at, 0) for at in known if at not in book
-        ]
+        # what is gone first: the book is never crossed, not even between two rows
+        changes = [(*at, 0) for at in known if at not in book]
+        changes += [(*at, qty) for at, qty in book.items() if known.get(at) != qty]
         at = now * 10**6
         if not known:
             rows.append((at, at + 2 * 10**6, CLEAR, 0, 0, 0))
@@ -97,7 +98,7 @@ def simulated(minutes: int = 6, every_ms: int = 100, depth: int = 400) -> tuple[
 
 
 def ours(start: int) -> tuple[Answer, npt.NDArray[np.void]]:
-    """The quoter on the kernel: its answer, and its fills as events."""
+    """The quoter on the kernel: its answer, and the life of its orders as events."""
     from twinstar_kit.kernel.engine import Engine
     from twinstar_kit.kernel.models import Broker
     from twinstar_kit.kernel.orders import EventKind
@@ -115,14 +116,15 @@ def ours(start: int) -> tuple[Answer, npt.NDArray[np.void]]:
     quote(
         engine, rows, distance=BTC.price_units(str(DISTANCE_TICKS * TICK)), qty=BTC.amount_units(str(AMOUNT)),
         max_position=BTC.amount_units(str(MOST)), interval_ms=INTERVAL_MS, start=start,
-        on_events=lambda events: kept.append(events[events["kind"] == EventKind.FILLED]),
+        on_events=lambda events: kept.append(events[np.isin(events["kind"], (EventKind.ARMED, EventKind.FILLED, EventKind.CANCELED))]),
     )  # fmt: skip
-    fills = np.concatenate(kept)
+    events = np.concatenate(kept)
+    fills = int((events["kind"] == EventKind.FILLED).sum())
     return {
-        "fills": len(fills),
+        "fills": fills,
         "position": BTC.amount(engine.position()),
         "equity": BTC.money(engine.equity()),
-    }, fills
+    }, events
 
 
 @cache
@@ -246,12 +248,28 @@ def quoting(rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def compared(mine: Answer, fills: npt.NDArray[np.void], theirs: Answer) -> str:
-    """Both answers in words: "explained" when the fills differ by no more than those of ours that its rules leave out, plus one in a hundred."""
+def compared(mine: Answer, events: npt.NDArray[np.void], theirs: Answer) -> str:
+    """Both answers in words: "explained" when the fills differ by no more than the two rules can make of it.
+
+    Each order that they treat otherwise is a fill more or less, and makes room for another, or takes it.
+    """
+    from twinstar_kit.kernel.orders import EventKind
+
+    own_side, touched = passed_over(events[events["kind"] == EventKind.FILLED]), touches(events)
+    explained = abs(mine["fills"] - theirs["fills"]) <= 2 * (own_side + touched)
+    said = "; ".join(f"{key} {mine[key]:,.2f} and {theirs[key]:,.2f}" for key in mine)
+    return (
+        f"{'explained' if explained else 'differ'}: {said}; of our orders {own_side} filled at trades of takers on their own side,"
+        f" {touched} stood at the other side's best"
+    )
+
+
+def passed_over(fills: npt.NDArray[np.void]) -> int:
+    """How many of our fills met trades that hftbacktest passes over: through the price, by takers on the order's own side."""
     trades = recording()[1]
     trades = trades[trades[:, WHAT] == TRADE]
     first, last = (np.searchsorted(trades[:, TS], fills["ts_event"], end) for end in ("left", "right"))
-    excluded = sum(
+    return sum(
         bool(
             np.any(
                 (trades[a:b, SIDE] == fill["side"])
@@ -260,6 +278,23 @@ def compared(mine: Answer, fills: npt.NDArray[np.void], theirs: Answer) -> str:
         )
         for fill, a, b in zip(fills, first, last, strict=True)
     )
-    explained = abs(mine["fills"] - theirs["fills"]) <= excluded + 0.01 * theirs["fills"]
-    said = "; ".join(f"{key} {mine[key]:,.2f} and {theirs[key]:,.2f}" for key in mine)
-    return f"{'explained' if explained else 'differ'}: {said}; {excluded} of our fills at trades of takers on our own side"
+
+
+def touches(events: npt.NDArray[np.void]) -> int:
+    """How many of our orders rested while the other side's best was at their price, where hftbacktest fills them."""
+    from twinstar_kit.kernel.engine import Engine
+    from twinstar_kit.kernel.models import Broker
+    from twinstar_kit.kernel.orders import EventKind
+
+    _, rows, levels = recording()
+    engine = Engine([BTC], Broker(), levels=levels, live_book=True)
+    best = np.zeros((len(rows), 5), np.int64)
+    best = best[: rebuild(engine.desk.handle, 0, rows, best)]
+    when, armed, found = rows[best[:, 0], TS], {}, 0
+    for event in events:
+        if event["kind"] == EventKind.ARMED:
+            armed[int(event["order_id"])] = int(event["ts_event"])
+        elif (since := armed.pop(int(event["order_id"]), None)) is not None:
+            a, b = np.searchsorted(when, (since, int(event["ts_event"])))
+            found += bool(np.any(best[a:b, 3 if event["side"] > 0 else 1] == event["price"]))
+    return found

@@ -1,4 +1,4 @@
-"""The live side: events of the paper loop, and orders from Python, through the kernel and through the ccxt face."""
+"""The live side: events of the paper loop, and orders through the ccxt face."""
 
 from __future__ import annotations
 
@@ -35,41 +35,8 @@ def paper_loop(bars: int = 20_000) -> list[Row]:
     ]
 
 
-def engine_orders(n: int = 20_000) -> list[Row]:
-    """Orders placed and canceled, and market orders filled, a second from Python, straight on the kernel."""
-    from twinstar_kit.kernel.engine import Engine
-    from twinstar_kit.kernel.instruments import Instrument
-    from twinstar_kit.kernel.models import Broker
-    from twinstar_kit.kernel.orders import OrdType, Side
-
-    btc = Instrument.from_sizes("BTC/USDT")
-    engine = Engine([btc], Broker(), {"USDT": 1_000_000})
-    price, low, amount = (btc.price_units("60000"), btc.price_units("50000"), btc.amount_units("0.001"))
-
-    def place_and_cancel(times: int) -> None:
-        for k in range(times):
-            if not engine.has_room:
-                engine.drain()
-            engine.cancel(k, engine.submit(k, 0, Side.BUY, OrdType.LIMIT, amount, price=low))
-
-    def fill(times: int) -> None:
-        for k in range(times):
-            if not engine.has_room:
-                engine.drain()
-            engine.submit(k, 0, Side.BUY if k % 2 == 0 else Side.SELL, OrdType.MARKET, amount)
-            engine.on_quote(0, k, price, price)
-
-    engine.on_quote(0, 0, price, price)
-    engine.on_trade(0, 0, price)
-    rows = []
-    for name, work in (("place and cancel", place_and_cancel), ("market order and its fill", fill)):
-        work(100)
-        rows.append(Row(f"kernel: {name}", n / _median_cpu(lambda work=work: work(n)) / 1e3, "k a second"))
-    return rows
-
-
 def ccxt_orders(n: int = 1_000) -> list[Row]:
-    """The same through VirtualExchange, as a program written against ccxt does it."""
+    """Orders placed and canceled, and market orders filled, through VirtualExchange, as a program written against ccxt does it."""
     from twinstar_kit.venues.virtual import VirtualExchange
 
     exchange = VirtualExchange({"enableRateLimit": False})

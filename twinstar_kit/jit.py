@@ -22,7 +22,6 @@ from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.types import unliteral
 from numba.core.typed_passes import (
     AnnotateTypes,
     IRLegalization,
@@ -30,6 +29,7 @@ from numba.core.typed_passes import (
     NoPythonBackend,
     NoPythonSupportedFeatureValidation,
 )
+from numba.core.types import unliteral
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -81,7 +81,7 @@ def hot(function: F) -> F:
     return numba.njit(inline="always", **OPTIONS)(function)  # type: ignore[no-any-return]
 
 
-class PartLibrary(JITCodeLibrary):  # type: ignore[misc]
+class PartLibrary(JITCodeLibrary):
     """The code of a part: linked into libraries that need it, neither optimised nor loaded by itself."""
 
     def _optimize_final_module(self) -> None:
@@ -104,7 +104,7 @@ class LargePartLibrary(PartLibrary):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class PartLowering(NativeLowering):  # type: ignore[misc]
+class PartLowering(NativeLowering):
     """Lowers a function to LLVM's language, and leaves it at that."""
 
     _name = "part_lowering"
@@ -117,7 +117,9 @@ class PartLowering(NativeLowering):  # type: ignore[misc]
         super().run_pass(state)
         lowered = state["cr"]
         # numba finds a function by its Python face; this one only says no
-        face = make_function(lowered.fndesc.lookup_module(), lowered.fndesc.qualname, "", _NO, lowered.env, (state.library,))
+        face = make_function(
+            lowered.fndesc.lookup_module(), lowered.fndesc.qualname, "", _NO, lowered.env, (state.library,)
+        )
         state.targetctx.insert_user_function(face, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=face)
         return True
@@ -131,7 +133,7 @@ class LargePartLowering(PartLowering):
     _library = LargePartLibrary
 
 
-class Part(CompilerBase):  # type: ignore[misc]
+class Part(CompilerBase):
     """Compiles a function that only other compiled functions call, without passing it through LLVM.
 
     numba optimises a function together with everything that it calls, and does so again for each caller: what lies
@@ -146,7 +148,9 @@ class Part(CompilerBase):  # type: ignore[misc]
         builder, pipeline = DefaultPassBuilder, PassManager("part")
         for stage in (builder.define_untyped_pipeline(self.state), builder.define_typed_pipeline(self.state)):
             pipeline.passes.extend(stage.passes)
-        pipeline.add_pass(NoPythonSupportedFeatureValidation, "ensure features that are in use are in a valid form")
+        pipeline.add_pass(
+            NoPythonSupportedFeatureValidation, "ensure features that are in use are in a valid form"
+        )
         pipeline.add_pass(IRLegalization, "ensure IR is legal prior to lowering")
         pipeline.add_pass(AnnotateTypes, "annotate types")
         pipeline.add_pass(self.lowering, "part lowering")
@@ -175,7 +179,9 @@ def outlined(function: F) -> F:
 
 
 def _part(function: F, pipeline: type[Part]) -> F:
-    part = numba.njit(pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    # nobody calls a part from outside, so it needs no wrappers
+    options: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    part: Any = numba.njit(pipeline_class=pipeline, **options)(function)
     if numba.config.DISABLE_JIT:
         return part  # type: ignore[no-any-return]
     template = part.get_call_template

@@ -7,6 +7,7 @@ from decimal import Decimal as D
 import pytest
 from kernel.builders import Desk
 
+from twinstar_kit.kernel.errors import OrderError
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.orders import Reason
 
@@ -115,3 +116,17 @@ def test_an_instrument_that_is_not_there_is_refused_whatever_its_number() -> Non
         d.engine.submit(0, j, 1, 1, 10**8)
     d._drain()
     assert d.reasons() == [Reason.UNKNOWN_INSTRUMENT] * 4
+
+
+@pytest.mark.parametrize("bad", [2**63, -(2**64), 1.5, "1", None])
+def test_numbers_that_are_not_whole_or_do_not_fit_raise_and_change_nothing(bad) -> None:
+    d = Desk().last(100)
+    order = d.send("buy", "limit", 1, 90)
+    before = d.engine.snapshot()
+    for field in ("price", "stop_px", "trail", "display_qty", "expire_ts", "link_id", "time_in_force"):
+        with pytest.raises(OrderError, match="must be whole and fit 64 bits"):
+            d.engine.submit(0, 0, 1, 2, 10**8, **{"price": 9_000} | {field: bad})
+    for field in ("qty", "price", "stop_px", "trail", "trail_rate"):
+        with pytest.raises(OrderError, match="must be whole and fit 64 bits"):
+            d.engine.amend(0, order, **{field: bad})
+    assert d.engine.snapshot() == before

@@ -48,6 +48,14 @@ class Desk:
     for arrays that are not the kernel's.
     """
 
+    state: Any
+    inst: Any
+    orders: Any
+    ask: Any
+    ledger: Any
+    depth: Any
+    delays: Any
+    out: Any
     __slots__ = ("_table", "ask", "delays", "depth", "handle", "inst", "ledger", "orders", "out", "state")
 
     def __init__(self, code: int = 0, **arrays: Any) -> None:
@@ -100,9 +108,9 @@ class DeskAttributes(AttributeTemplate):  # type: ignore[misc]
 
     key = DeskType
 
-    def generic_resolve(self, desk: Any, name: str) -> Any:
+    def generic_resolve(self, value: Any, attr: str) -> Any:  # type: ignore[override]
         """The type of an attribute."""
-        return types.int64 if name == "code" else array_type(name) if name in SHAPES else None
+        return types.int64 if attr == "code" else array_type(attr) if attr in SHAPES else None
 
 
 def _word(context: Any, builder: Any, desk: Any, place: int) -> Any:
@@ -116,7 +124,7 @@ def _word(context: Any, builder: Any, desk: Any, place: int) -> Any:
 def _lower(name: str, at: int) -> None:
     kind = array_type(name)
 
-    @lower_getattr(DeskType, name)
+    @lower_getattr(DeskType, name)  # type: ignore[untyped-decorator]
     def lower(context: Any, builder: Any, desk_kind: Any, desk: Any) -> Any:
         array = make_array(kind)(context, builder)
         shape = [_word(context, builder, desk, at + 1 + i) for i in range(kind.ndim)]
@@ -135,7 +143,7 @@ for _place, _name in enumerate(SHAPES):
     _lower(_name, _place * WIDTH)
 
 
-@lower_getattr(DeskType, "code")
+@lower_getattr(DeskType, "code")  # type: ignore[untyped-decorator]
 def _lower_code(context: Any, builder: Any, kind: Any, desk: Any) -> Any:
     return _word(context, builder, desk, CODE)
 

@@ -30,8 +30,14 @@ Events = npt.NDArray[np.void]
 
 STAGES: dict[str, tuple[EventKind, ...]] = {
     "commands": (
-        EventKind.PLACE, EventKind.TERMS, EventKind.AMEND, EventKind.CANCEL, EventKind.DEPOSITED, EventKind.WITHDRAWN,
-        EventKind.TRANSFER, EventKind.CONFIGURE,
+        EventKind.PLACE,
+        EventKind.TERMS,
+        EventKind.AMEND,
+        EventKind.CANCEL,
+        EventKind.DEPOSITED,
+        EventKind.WITHDRAWN,
+        EventKind.TRANSFER,
+        EventKind.CONFIGURE,
     ),
     "proposals": (EventKind.PROPOSED,),
     "refusals": (EventKind.DENIED, EventKind.REJECTED),

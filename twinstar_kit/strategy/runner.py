@@ -218,6 +218,8 @@ def _check_span(rows: Any, i0: int, i1: int, equity: Any) -> None:
 
 def _check_desk(ctx: Any, desk: Desk) -> None:
     if not isinstance(desk, Desk):
-        raise UsageError(f"the arrays of an account come as a Desk, as Engine.desk is, not {type(desk).__name__}")
+        raise UsageError(
+            f"the arrays of an account come as a Desk, as Engine.desk is, not {type(desk).__name__}"
+        )
     if ctx.dtype != context_t or ctx.shape != (1,) or not ctx.flags.c_contiguous:
         raise UsageError("ctx must be a contiguous array of the kernel's ctx records")

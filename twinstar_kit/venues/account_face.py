@@ -80,15 +80,15 @@ class AccountFace:
                 refused = error
         raise self.refused(refused, request)
 
-    def refused(self: Any, refused: OrderRefused, request: OrderRequest) -> Exception:
+    def refused(self: Any, refused: OrderRefused, request: OrderRequest) -> ccxt.ExchangeError:
         """The ccxt error for a request that the venue refused."""
         request = refused.request or request
         m = self.venue.instruments[request.symbol]
         units = request.price or request.stop_px
-        asset, cost = self.needed(
-            m, request.side, from_units(request.order_qty, m.amount_scale), units, request.ord_type
-        )
-        return refusal(refused, m, self.free(m, asset), asset, cost)
+        amount = from_units(request.order_qty, m.amount_scale)
+        asset, cost = self.needed(m, request.side, amount, units, request.ord_type)
+        error: ccxt.ExchangeError = refusal(refused, m, self.free(m, asset), asset, cost)
+        return error
 
     def free(self: Any, m: Instrument, asset: str) -> Decimal:
         """The free balance of `asset` in the wallet that an instrument is traded from."""

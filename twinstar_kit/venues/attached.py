@@ -18,6 +18,7 @@ from twinstar_kit.journal.folder import SessionFolder, sessions
 from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.journal.tail import Tail
 from twinstar_kit.kernel.errors import OrderError, UsageError
+from twinstar_kit.kernel.explain import Explanation, explain
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
@@ -27,7 +28,7 @@ from twinstar_kit.settings import load_settings
 from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder, requests_of
 from twinstar_kit.venues.core import VenueStopped
 from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce
-from twinstar_kit.venues.market_data import MINUTE_MS
+from twinstar_kit.venues.market_data import MINUTE_MS, prices_of
 
 ACCOUNT = "manual"
 TRAILS = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
@@ -208,6 +209,16 @@ class AttachedVenue:
         """Price units that positions of an instrument are valued at now."""
         now = self.now()
         return int(self.feed.mark(m.symbol, now) or self.feed.last(m.symbol, now))
+
+    def explain(self, order_id: int) -> Explanation:
+        """Why an order filled as it did, or what still stands between it and a fill, as far as the journal knows."""
+        with self._lock:
+            now = self.catch_up()
+            order = self.blotter.orders.get(order_id)
+            market = prices_of(self.feed, order.instrument.symbol, now) if order else None
+            return explain(
+                list(self.instruments.values()), self.blotter.events_of(order_id), order_id, market
+            )
 
     def positions(self) -> list[Contracts]:
         """The open positions of contracts."""

@@ -16,6 +16,7 @@ from twinstar_kit.kernel.ledger import N_ACCOUNTS, OWN, Account, Wallet
 from twinstar_kit.kernel.loading import assets_of
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import EventKind, OrdFlag, OrdType, Reason, Side
+from twinstar_kit.kernel.records import event_t
 from twinstar_kit.kernel.tables import FillFlag
 from twinstar_kit.venues.requests import OrderRequest
 
@@ -190,6 +191,7 @@ class Blotter:
         self.fills: list[VenueFill] = []
         self.log: list[int] = []
         self.by_client_id: dict[str, VenueOrder] = {}
+        self._told: list[npt.NDArray[np.void]] = []
         self._funding, self._parent = False, 0
 
     @property
@@ -202,6 +204,7 @@ class Blotter:
     ) -> list[Refusal]:
         """Take in events; `requests` maps new order ids to what was asked. Returns what was refused."""
         refused = []
+        self._told.append(events[events["kind"] != POSTED])
         for e in events.tolist():
             kind = e[_KIND]
             if kind == POSTED:
@@ -290,6 +293,11 @@ class Blotter:
         if e[_LEAVES] == 0:
             order.status = "closed"
             self.open.pop(order.order_id, None)
+
+    def events_of(self, order_id: int) -> npt.NDArray[np.void]:
+        """What the journal holds about one order, postings left out."""
+        self._told = [np.concatenate(self._told)] if len(self._told) > 1 else self._told
+        return self._told[0][self._told[0]["order_id"] == order_id] if self._told else np.empty(0, event_t)
 
     # -- what there is ------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.money import RATE_SCALE, from_units
 from twinstar_kit.kernel.orders import Setting
-from twinstar_kit.venues.account_face import AccountFace
 from twinstar_kit.venues.blotter import VenueFill
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
@@ -140,9 +139,8 @@ class ContractsFace:
         if self.venue.blotter.contracts.hedge:
             terms["positionSide"] = "LONG" if position.qty > 0 else "SHORT"
         side = "sell" if position.qty > 0 else "buy"
-        return AccountFace.create_order(
-            self, m.symbol, "market", side, from_units(abs(position.qty), m.amount_scale), None, terms
-        )
+        amount = from_units(abs(position.qty), m.amount_scale)
+        return self.carry_out(self.prepared(m.symbol, "market", side, amount, None, terms))
 
     def fetch_my_liquidations(
         self: Any,

@@ -25,6 +25,7 @@ from twinstar_kit.journal.inputs import InputKind, record
 from twinstar_kit.journal.positions import Contracts
 from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
+from twinstar_kit.kernel.explain import Explanation, explain
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
@@ -42,6 +43,7 @@ from twinstar_kit.venues.market_data import (
     MarketData,
     book_records,
     mark_record,
+    prices_of,
 )
 from twinstar_kit.venues.requests import TIME_IN_FORCE
 from twinstar_kit.venues.stepping import Stepper
@@ -359,6 +361,14 @@ class VirtualVenue(Keeper):
         now = self.now()
         return self.feed.mark(m.symbol, now) or self.feed.last(m.symbol, now)
 
+    def explain(self, order_id: int) -> Explanation:
+        """Why an order filled as it did, or what still stands between it and a fill, in numbers; UsageError for an unknown one."""
+        with self._lock:
+            now = self.catch_up()
+            order = self.blotter.orders.get(order_id)
+            market = prices_of(self.feed, order.instrument.symbol, now) if order else None
+            return explain(self.engine, self.blotter.events_of(order_id), order_id, market)
+
     def positions(self) -> list[Contracts]:
         """The open positions of contracts."""
         with self._lock:
@@ -395,7 +405,7 @@ class VirtualVenue(Keeper):
 
     def _look_at_marks(self, now: int, j: int = -1, prices: Sequence[Events] = ()) -> None:
         """Mark the positions of contracts, and instrument `j`, at this instant."""
-        derivative = [m.derivative for m in self.engine.instruments]
+        derivative = np.array([m.derivative for m in self.engine.instruments])
         held = set(np.flatnonzero(self.engine.inst["position"].any(axis=1) & derivative).tolist())
         marked = sorted(held | ({j} if j >= 0 and derivative[j] else set()))
         inputs = np.concatenate([NO_RECORDS, *prices, *(mark_record(self.feed, k, now) for k in marked)])

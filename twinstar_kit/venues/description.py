@@ -34,7 +34,7 @@ SUPPORTED = (
 STREAMS = (
     "watchBalance", "watchBidsAsks", "watchFundingRate", "watchFundingRates", "watchMarkPrice", "watchMarkPrices", "watchMyTrades",
     "watchMyTradesForSymbols", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
-    "watchOrderBookForSymbols", "watchOrders", "watchOrdersForSymbols", "watchPositions", "watchTicker", "watchTickers", "watchTrades",
+    "watchOrderBookForSymbols", "watchOrders", "watchOrdersForSymbols", "watchPosition", "watchPositions", "watchTicker", "watchTickers", "watchTrades",
     "watchTradesForSymbols",
     "unWatchBidsAsks", "unWatchFundingRate", "unWatchFundingRates", "unWatchMarkPrice", "unWatchMarkPrices", "unWatchMyTrades",
     "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook",
@@ -47,6 +47,8 @@ UNSUPPORTED = (
     "margin", "future", "option", "borrowCrossMargin", "fetchBorrowInterest", "fetchDepositAddress", "fetchIndexOHLCV", "fetchMarkOHLCV",
     "fetchLeverageTiers", "fetchMarginModes", "fetchOpenInterest", "fetchOpenInterestHistory", "fetchLiquidations", "setMargin",
 )  # fmt: skip
+"""What is not there. No exchange can pass ccxt's own tests of fetchLeverageTiers and fetchMarginModes for Python, which want a dict
+that is a list; fetchMarketLeverageTiers and fetchMarginMode say the same of one market."""
 
 _READ = {"marginMode": False, "symbolRequired": False}
 _LIST = {**_READ, "limit": None, "daysBack": None, "untilDays": None}

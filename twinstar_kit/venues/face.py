@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import ccxt
 
 from twinstar_kit.feeds.clock import to_milliseconds
+from twinstar_kit.kernel.explain import Explanation
 from twinstar_kit.venues.account_face import AccountFace
 from twinstar_kit.venues.batch_face import BatchFace
 from twinstar_kit.venues.contracts_face import ContractsFace
@@ -82,7 +82,7 @@ class VirtualFace(
 
     # -- the account --------------------------------------------------------------------------------------
 
-    def reset(self: Any) -> Path | None:
+    def reset(self: Any) -> Any:
         """Put the account away and begin a new one with the same options, at the venue's present time.
 
         Nothing is overwritten: returns where the old journal stays, or None for an account in memory.
@@ -93,7 +93,13 @@ class VirtualFace(
             )
         with spoken():
             self.venue, kept = renewed(self.venue, self.options)
-        return kept  # type: ignore[no-any-return]
+        return kept
+
+    def explain(self: Any, id: str, symbol: str | None = None) -> Explanation:
+        """Why an order filled at that price, or what still stands between it and a fill, in a sentence and in numbers."""
+        order = self._find(id, symbol, {})
+        with spoken():
+            return self.venue.explain(order.order_id)  # type: ignore[no-any-return]
 
     # -- what it is ---------------------------------------------------------------------------------------
 

@@ -81,8 +81,8 @@ class FundsFace:
         code: str,
         amount: float,
         address: str,
-        params: dict[str, Any] | None = None,
-        tag: str | None = None,
+        params: Any = None,
+        tag: Any = None,
     ) -> Any:
         """Take play money out of the account. It goes nowhere: address and tag are given back, and not kept.
 

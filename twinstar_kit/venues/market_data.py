@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +54,7 @@ _RANKS = {
 """What comes first at one instant: what has run out or arrives, funding, mark prices, then trades by instrument, then quotes."""
 
 
-def _table(words: dict[InputKind, int]) -> Integers:
+def _table(words: Mapping[InputKind, int]) -> Integers:
     table = np.full(max(InputKind) + 1, -9, np.int64)
     for kind, word in words.items():
         table[kind] = int(word)
@@ -157,3 +158,14 @@ def book_records(feed: MarketData, j: int, ts: int) -> Records:
     v[: len(bids), 1:3], v[len(bids) :, 1:3] = bids, asks
     v[:, 3] = n
     return inputs
+
+
+def prices_of(feed: MarketData, symbol: str, ts: int) -> dict[str, int]:
+    """What is known of a market at `ts`, in price units: last, bid, ask and mark (0: none)."""
+    bids, asks = feed.book(symbol, ts, 1)
+    return {
+        "last": feed.last(symbol, ts),
+        "bid": int(bids[0][0]),
+        "ask": int(asks[0][0]),
+        "mark": feed.mark(symbol, ts),
+    }

@@ -135,7 +135,7 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
 
         return AttachedVenue(options["session"], options.get("home"))
     feed = open_feed(options)
-    funds = {name: options.get(name) for name in ("balances", "swap_balances")}
+    funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     for name, amounts in funds.items():
         if amounts is not None and not isinstance(amounts, Mapping):
             raise UsageError(f"{name} {amounts!r} must map assets to amounts, such as {{'USDT': 10_000}}")
@@ -153,7 +153,7 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
 
 def renewed(venue: Any, options: Mapping[str, Any]) -> tuple[VirtualVenue, Path | None]:
     """A new account in the place of one that is put away, and where the old journal stays."""
-    funds = {name: options.get(name) for name in ("balances", "swap_balances")}
+    funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     kept = None
     if options.get("account") is not None or options.get("journal") is not None:
         from twinstar_kit.venues.durable import put_away

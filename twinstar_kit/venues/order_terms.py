@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import ccxt
 
@@ -62,9 +63,8 @@ class OrderTerms:
         if side not in ("buy", "sell"):
             raise ccxt.InvalidOrder(f"{self.id} order side {side!r} must be 'buy' or 'sell'")
         given = {name: value for name, value in params.items() if value is not None}
-        return self._request(
-            m, type == "limit", Side.BUY if side == "buy" else Side.SELL, amount, price, given
-        )  # type: ignore[no-any-return]
+        way = Side.BUY if side == "buy" else Side.SELL
+        return cast(OrderRequest, self._request(m, type == "limit", way, amount, price, given))
 
     def _request(
         self: Any, m: Instrument, limit: bool, way: Side, amount: Any, price: Any, given: dict[str, Any]
@@ -119,7 +119,7 @@ class OrderTerms:
         name = names[0]
         terms: dict[str, Any] = {"trigger_by": self._trigger_by(m, given)}
         if name in TRAILS:
-            return terms | self._trail(m, limit, name, given)
+            return {**terms, **self._trail(m, limit, name, given)}
         stray = next((n for n in ("trailingTriggerPrice", "limitOffset") if n in given), None)
         if stray:
             raise ccxt.InvalidOrder(f"{self.id} {stray} belongs to a trailing stop; leave it out")
@@ -309,8 +309,6 @@ class OrderTerms:
 
     def _with_legs(self: Any, m: Instrument, entry: OrderRequest, given: dict[str, Any]) -> OrderRequest:
         """The entry with the orders that protect what it fills."""
-        from dataclasses import replace
-
         names = [name for name in ATTACHED if name in given]
         if not names:
             return entry

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from twinstar_kit.journal.positions import Contracts
+from twinstar_kit.kernel.explain import Explanation
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
@@ -88,6 +89,9 @@ class Venue(Protocol):
 
     def mark(self, m: Instrument) -> int:
         """Price units that positions of an instrument are valued at now."""
+
+    def explain(self, order_id: int) -> Explanation:
+        """Why an order filled as it did, or what still stands between it and a fill, in numbers."""
 
     def positions(self) -> list[Contracts]:
         """The open positions of contracts."""

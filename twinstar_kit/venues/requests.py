@@ -71,15 +71,22 @@ class OrderRequest:
         >>> OrderRequest.from_canonical(request.canonical()) == request
         True
         """
-        words = {"side": Side, "ord_type": OrdType, "trigger_by": TriggerBy, "self_trade": SelfTrade}
-        made = {name: words[name](value) if name in words else value for name, value in plain.items()}
+        words: dict[str, type] = {
+            "side": Side,
+            "ord_type": OrdType,
+            "trigger_by": TriggerBy,
+            "self_trade": SelfTrade,
+        }
+        made: dict[str, Any] = {
+            name: words[name](value) if name in words else value for name, value in plain.items()
+        }
         for name in ("attached", "linked"):
             made[name] = tuple(cls.from_canonical(each) for each in plain.get(name, ()))
         return cls(**made)
 
     def orders(self) -> Iterator[OrderRequest]:
         """This order and those that are sent with it, in the order of their ids."""
-        yield replace(self, attached=(), linked=())
+        yield self
         yield from self.attached
         yield from self.linked
 

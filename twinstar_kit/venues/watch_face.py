@@ -202,6 +202,11 @@ class WatchFace:
             news, since, None if limit is None else self._limit(limit, 0), "timestamp", True
         )
 
+    async def watch_position(self: Any, symbol: str | None = None, params: Params = None) -> Any:
+        """The open position of one market when it changes; in hedge mode the long one, if there is one."""
+        self.supported("watchPosition", params or {})
+        return (await self.watch_positions([self.contract(symbol, "watchPosition").symbol]))[0]
+
     # -- contracts ----------------------------------------------------------------------------------------
 
     async def watch_funding_rate(self: Any, symbol: str, params: Params = None) -> Any:

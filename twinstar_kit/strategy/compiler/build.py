@@ -101,7 +101,13 @@ def _signature() -> Any:
 
     words = array_of(np.int64)
     return types.int64(
-        array_of(np.int64, 2, readonly=True), types.int64, types.int64, words, array_of(context_t), types.int64, words
+        array_of(np.int64, 2, readonly=True),
+        types.int64,
+        types.int64,
+        words,
+        array_of(context_t),
+        types.int64,
+        words,
     )
 
 
