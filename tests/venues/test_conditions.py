@@ -106,7 +106,8 @@ def test_a_bracket_waits_for_its_entry_and_one_leg_ends_the_other():
         round(price * 1.001, 2),
     )
     stop, target = ex.fetch_open_orders()[1:]
-    assert stop["info"]["waits_for_parent"] and target["info"]["waits_for_parent"]
+    assert stop["info"]["waits_for_parent"]
+    assert target["info"]["waits_for_parent"]
     assert ex.fetch_balance()["USDT"]["used"] == pytest.approx(entry["price"] * 0.01 * 1.001, abs=1e-6)
     until(ex, entry)
     assert [o["info"]["waits_for_parent"] for o in ex.fetch_open_orders()] == [False, False]

@@ -21,7 +21,11 @@ from twinstar_kit.feeds.clock import SystemClock
 from twinstar_kit.venues.virtual import VirtualExchange
 
 FOLDER = Path(ccxt.test.exchange.base.__file__).parents[1] / "sync"
-SYMBOL = "BTC/USDT"
+SYMBOL, SWAP = "BTC/USDT", "BTC/USDT:USDT"
+CONTRACTS_ONLY = (
+    "fetchFundingRateHistory", "fetchMarginMode", "fetchMarketLeverageTiers", "fetchMyLiquidations", "fetchPositions",
+)  # fmt: skip
+"""What ccxt tests with a market of contracts only."""
 TYPES = (
     "publicAPI",
     "privateAPI",
@@ -92,27 +96,54 @@ def ex() -> Subscripted:
     """An exchange with a past: ccxt lets empty lists pass, so there must be orders of every kind."""
     made = Subscripted()  # in real time, as ccxt's tests compare with the computer's clock
     made.load_markets()
-    for symbol in (SYMBOL, "ETH/USDT"):
+    give_a_past(made)
+    return made
+
+
+def give_a_past(made: Any) -> None:
+    """Orders of every kind on several markets, transfers and withdrawals."""
+    for symbol in (SYMBOL, "ETH/USDT", SWAP):
         price = last(made, symbol)
         made.create_order(symbol, "market", "buy", 0.01)
         made.create_order(symbol, "limit", "buy", 0.01, price * 0.8)
         made.create_order(symbol, "market", "sell", 0.005, None, {"stopLossPrice": price * 0.8})
-        made.cancel_order(made.create_order(symbol, "limit", "buy", 0.01, price * 0.7)["id"])
+        made.cancel_order(made.create_order(symbol, "limit", "buy", 0.01, price * 0.75)["id"])
+    made.transfer("USDT", 100, "spot", "swap")
+    made.withdraw("USDT", 10, "nowhere")
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Subscripted:
+    """An exchange without positions, whose reduce-only orders ccxt's test of createOrder expects to close its own."""
+    made = Subscripted()
+    made.load_markets()
     return made
 
 
-@pytest.mark.parametrize("method", claimed())
-def test_ccxt_finds_nothing_to_object_to(ex, method):
+def cases() -> list[tuple[str, str]]:
+    """Each claimed method, with a spot market and with contracts."""
+    return [(m, s) for m in claimed() for s in (SYMBOL, SWAP) if s == SWAP or m not in CONTRACTS_ONLY]
+
+
+@pytest.mark.parametrize(("method", "symbol"), cases())
+def test_ccxt_finds_nothing_to_object_to(ex, fresh, method, symbol):
     function = getattr(load(method), f"test_{snake(method)}")
     wants = list(inspect.signature(function).parameters)[2:]
-    arguments = {"symbol": SYMBOL, "code": "USDT"}
+    arguments = {"symbol": symbol, "code": "USDT"}
     skipped: dict[str, Any] = {}
-    function(ex, skipped, *[arguments[name] for name in wants])
+    function(fresh if method == "createOrder" else ex, skipped, *[arguments[name] for name in wants])
 
 
 def test_most_of_what_is_claimed_is_tested_by_ccxt():
-    assert len(claimed()) >= 20
-    assert {"createOrder", "fetchBalance", "fetchOHLCV", "fetchMyTrades", "fetchTickers"} <= set(claimed())
+    assert len(claimed()) >= 28
+    assert {
+        "createOrder",
+        "fetchBalance",
+        "fetchOHLCV",
+        "fetchMyTrades",
+        "fetchTickers",
+        *CONTRACTS_ONLY,
+    } <= set(claimed())
 
 
 # -- has --------------------------------------------------------------------------------------------------------------
@@ -125,8 +156,49 @@ def sends(ex: VirtualExchange) -> dict[str, Any]:
     def order(**params: Any) -> Any:
         return ex.create_order(SYMBOL, "limit", "buy", 0.001, price * 0.9, params)
 
+    def opened() -> None:
+        ex.close_all_positions()
+        ex.create_order(SWAP, "market", "buy", 0.01)
+
     return {
         "deposit": lambda: ex.deposit("USDT", 100),
+        "withdraw": lambda: ex.withdraw("USDT", 1, "nowhere"),
+        "transfer": lambda: ex.transfer("USDT", 1, "spot", "swap"),
+        "addMargin": lambda: (opened(), ex.set_margin_mode("isolated", SWAP), ex.add_margin(SWAP, 5))[2],
+        "reduceMargin": lambda: (
+            opened(),
+            ex.set_margin_mode("isolated", SWAP),
+            ex.add_margin(SWAP, 5),
+            ex.reduce_margin(SWAP, 1),
+        )[3],
+        "setLeverage": lambda: ex.set_leverage(5, SWAP),
+        "setMarginMode": lambda: ex.set_margin_mode("cross", SWAP),
+        "setPositionMode": lambda: ex.set_position_mode(False),
+        "closePosition": lambda: (opened(), ex.close_position(SWAP))[1],
+        "closeAllPositions": lambda: (opened(), ex.close_all_positions())[1],
+        "cancelAllOrdersAfter": lambda: ex.cancel_all_orders_after(0),
+        "cancelOrdersForSymbols": lambda: ex.cancel_orders_for_symbols(
+            [{"id": order()["id"], "symbol": SYMBOL}]
+        ),
+        "createMarketBuyOrderWithCost": lambda: ex.create_market_buy_order_with_cost(SYMBOL, 100),
+        "createMarketOrderWithCost": lambda: ex.create_market_order_with_cost(SYMBOL, "buy", 100),
+        "createMarketSellOrderWithCost": lambda: ex.create_market_sell_order_with_cost(SYMBOL, 100),
+        "createOrderWithTakeProfitAndStopLoss": lambda: ex.create_order_with_take_profit_and_stop_loss(
+            SYMBOL, "limit", "buy", 0.001, price * 0.9, price, price * 0.8
+        ),
+        "createStopLimitOrder": lambda: ex.create_stop_limit_order(
+            SYMBOL, "sell", 0.001, price * 0.9, price * 0.9
+        ),
+        "createTakeProfitOrder": lambda: ex.create_take_profit_order(
+            SYMBOL, "market", "sell", 0.001, None, price * 1.1
+        ),
+        "editOrders": lambda: ex.edit_orders(
+            [{"id": order()["id"], "symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.002}]
+        ),
+        "editOrderWithClientOrderId": lambda: (
+            order(clientOrderId="c3"),
+            ex.edit_order_with_client_order_id("c3", SYMBOL, "limit", "buy", 0.002),
+        ),
         "cancelAllOrders": lambda: ex.cancel_all_orders(),
         "cancelOrder": lambda: ex.cancel_order(order()["id"]),
         "cancelOrderWithClientOrderId": lambda: (
@@ -194,6 +266,28 @@ def reads(ex: VirtualExchange) -> dict[str, Any]:
             ex.fetch_order_with_client_order_id("c2"),
         ),
         "fetchOrders": lambda: ex.fetch_orders(),
+        "fetchAccounts": lambda: ex.fetch_accounts(),
+        "fetchDeposits": lambda: ex.fetch_deposits(),
+        "fetchDepositsWithdrawals": lambda: ex.fetch_deposits_withdrawals(),
+        "fetchWithdrawals": lambda: (ex.withdraw("USDT", 1, "nowhere"), ex.fetch_withdrawals())[1],
+        "fetchTransfers": lambda: ex.fetch_transfers(),
+        "fetchPosition": lambda: (ex.create_order(SWAP, "market", "buy", 0.01), ex.fetch_position(SWAP))[1],
+        "fetchPositions": lambda: ex.fetch_positions(),
+        "fetchPositionsForSymbol": lambda: ex.fetch_positions_for_symbol(SWAP),
+        "fetchPositionMode": lambda: ex.fetch_position_mode(),
+        "fetchLeverage": lambda: ex.fetch_leverage(SWAP),
+        "fetchLeverages": lambda: ex.fetch_leverages(),
+        "fetchMarginMode": lambda: ex.fetch_margin_mode(SWAP),
+        "fetchMarketLeverageTiers": lambda: ex.fetch_market_leverage_tiers(SWAP),
+        "fetchFundingRate": lambda: ex.fetch_funding_rate(SWAP),
+        "fetchFundingRates": lambda: ex.fetch_funding_rates(),
+        "fetchFundingInterval": lambda: ex.fetch_funding_interval(SWAP),
+        "fetchFundingIntervals": lambda: ex.fetch_funding_intervals([SWAP]),
+        "fetchFundingRateHistory": lambda: ex.fetch_funding_rate_history(SWAP),
+        "fetchFundingHistory": lambda: ex.fetch_funding_history() == [],
+        "fetchMyLiquidations": lambda: ex.fetch_my_liquidations() == [],
+        "fetchMarkPrice": lambda: ex.fetch_mark_price(SWAP),
+        "fetchMarkPrices": lambda: ex.fetch_mark_prices(),
         "fetchStatus": lambda: ex.fetch_status(),
         "fetchTicker": lambda: ex.fetch_ticker(SYMBOL),
         "fetchTickers": lambda: ex.fetch_tickers(),
@@ -237,7 +331,7 @@ def test_it_says_what_it_is():
     assert (ex.id, ex.features["spot"]["createOrder"]["stopLossPrice"], len(ex.load_markets())) == (
         "virtual",
         True,
-        98,
+        120,
     )
     assert "SIMULATED" in repr(ex)
     assert "PAPER" in repr(ex)

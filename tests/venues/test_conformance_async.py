@@ -13,7 +13,7 @@ import ccxt.pro
 import ccxt.test.exchange.base
 import pytest
 from venues.builders import run
-from venues.test_conformance import SYMBOL, snake
+from venues.test_conformance import CONTRACTS_ONLY, SWAP, SYMBOL, snake
 
 from twinstar_kit import AsyncVirtualExchange, VirtualExchange
 
@@ -49,24 +49,30 @@ def load(folder: Path, method: str) -> types.ModuleType:
 
 async def with_a_past(ex: AsyncVirtualExchange) -> None:
     """Orders of every kind: ccxt lets empty lists pass."""
-    for symbol in (SYMBOL, OTHER):
+    for symbol in (SYMBOL, SWAP):
         price = (await ex.fetch_ticker(symbol))["last"]
         await ex.create_order(symbol, "market", "buy", 0.01)
         await ex.create_order(symbol, "limit", "buy", 0.01, price * 0.8)
         await ex.create_order(symbol, "market", "sell", 0.005, None, {"stopLossPrice": price * 0.8})
-        await ex.cancel_order((await ex.create_order(symbol, "limit", "buy", 0.01, price * 0.7))["id"])
+        await ex.cancel_order((await ex.create_order(symbol, "limit", "buy", 0.01, price * 0.75))["id"])
+    await ex.transfer("USDT", 100, "spot", "swap")
+    await ex.withdraw("USDT", 10, "nowhere")
 
 
 # ccxt ships a test of fetchMarkets that it never runs; createOrder's does not run as shipped (see test_conformance)
+@pytest.mark.parametrize("symbol", [SYMBOL, SWAP])
 @pytest.mark.parametrize(
     "method", ["loadMarkets", "features", *claimed(TESTS, "fetchMarkets", "createOrder")]
 )
-def test_ccxt_finds_nothing_to_object_to(method):
+def test_ccxt_finds_nothing_to_object_to(method, symbol):
+    if method in CONTRACTS_ONLY:
+        symbol = SWAP
+
     async def scenario() -> None:
         ex = AsyncVirtualExchange()
         await with_a_past(ex)
         function = getattr(load(TESTS, method), f"test_{file(method)}")
-        arguments = {"symbol": SYMBOL, "code": "USDT"}
+        arguments = {"symbol": symbol, "code": "USDT"}
         wanted = list(inspect.signature(function).parameters)[2:]
         result = function(ex, {}, *[arguments[name] for name in wanted])
         if inspect.isawaitable(result):
@@ -76,22 +82,30 @@ def test_ccxt_finds_nothing_to_object_to(method):
     run(scenario())
 
 
-async def keep_trading(ex: AsyncVirtualExchange) -> None:
-    """A purchase and a sale with every change of a book, so that there is something to watch."""
+async def keep_trading(ex: AsyncVirtualExchange, symbol: str) -> None:
+    """A purchase and a sale with every change of a book, so that there is something to watch; a position is held in between."""
     while True:
-        await ex.watch_order_book(SYMBOL, 2)
-        for side in ("buy", "sell"):
-            await ex.create_order(SYMBOL, "market", side, 0.001)
+        for side, reduce_only in (("buy", False), ("buy", False), ("sell", True)):
+            await ex.watch_order_book(symbol, 2)
+            await ex.create_order(symbol, "market", side, 0.001, None, {"reduceOnly": reduce_only})
 
 
-@pytest.mark.parametrize("method", claimed(STREAM_TESTS))
-def test_ccxt_finds_nothing_to_object_to_in_streams(method):
+POSITIONS = ("watchPosition", "watchPositions", "unWatchPositions")
+STREAM_CASES = [
+    (m, s) for m in claimed(STREAM_TESTS) for s in (SYMBOL, SWAP) if s == SWAP or m not in POSITIONS
+]
+
+
+@pytest.mark.parametrize(("method", "symbol"), STREAM_CASES)
+def test_ccxt_finds_nothing_to_object_to_in_streams(method, symbol):
     async def scenario() -> None:
         # its tests watch for 15 seconds of the exchange's time, or half a minute
-        ex = AsyncVirtualExchange({"options": {"start": "2025-06-02T09:30:17", "speed": 40}})
-        trading = asyncio.ensure_future(keep_trading(ex))
+        options = {"start": "2025-06-02T09:30:17", "speed": 40, "leverage": 20}
+        options["defaultType"] = "swap" if symbol == SWAP else "spot"
+        ex = AsyncVirtualExchange({"options": options})
+        trading = asyncio.ensure_future(keep_trading(ex, symbol))
         function = getattr(load(STREAM_TESTS, method), f"test_{file(method)}")
-        arguments = {"symbol": SYMBOL, "code": "USDT", "symbols": [SYMBOL, OTHER]}
+        arguments = {"symbol": symbol, "code": "USDT", "symbols": [symbol, OTHER]}
         wanted = list(inspect.signature(function).parameters)[2:]
         await function(ex, {}, *[arguments[name] for name in wanted])
         assert not trading.done()
@@ -102,10 +116,10 @@ def test_ccxt_finds_nothing_to_object_to_in_streams(method):
 
 
 def test_most_of_what_is_claimed_is_tested_by_ccxt():
-    assert len(claimed(TESTS)) >= 19
+    assert len(claimed(TESTS)) >= 28
     assert set(claimed(STREAM_TESTS)) >= {
         "watchBalance", "watchBidsAsks", "watchMyTrades", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
-        "watchOrderBookForSymbols", "watchOrders", "watchTicker", "watchTickers", "watchTrades", "watchTradesForSymbols",
+        "watchOrderBookForSymbols", "watchOrders", "watchPosition", "watchPositions", "watchTicker", "watchTickers", "watchTrades", "watchTradesForSymbols",
     }  # fmt: skip
 
 
@@ -113,7 +127,24 @@ def test_has_tells_the_truth():
     ours, theirs = AsyncVirtualExchange, ccxt.pro.Exchange
     for name, value in AsyncVirtualExchange().has.items():
         own, base = (getattr(cls, file(name), None) for cls in (ours, theirs))
-        if value and name.startswith(("watch", "unWatch", "fetch", "cancel", "create")) and name[-2:] != "Ws":
+        if (
+            value
+            and name.startswith(
+                (
+                    "watch",
+                    "unWatch",
+                    "fetch",
+                    "cancel",
+                    "create",
+                    "edit",
+                    "set",
+                    "close",
+                    "transfer",
+                    "withdraw",
+                )
+            )
+            and name[-2:] != "Ws"
+        ):
             assert inspect.iscoroutinefunction(own), name
         elif not value:
             assert own is base, f"{name} works, but has does not say so"
@@ -125,7 +156,19 @@ def test_every_method_is_the_synchronous_one_awaited():
         name: value for name, value in sync.has.items() if "atch" not in name
     }
     for name in dir(VirtualExchange):
-        if name.startswith(("fetch_", "create_", "cancel_")):
+        if name.startswith(
+            (
+                "fetch_",
+                "create_",
+                "cancel_",
+                "edit_order",
+                "set_leverage",
+                "set_margin",
+                "close_p",
+                "transfer",
+                "explain",
+            )
+        ):
             one, other = getattr(VirtualExchange, name), getattr(AsyncVirtualExchange, name)
             assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters), name
 

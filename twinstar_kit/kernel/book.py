@@ -133,7 +133,7 @@ def enter(d: Any, status: int) -> int:
     o.shown_qty = o.display_qty
     if o.time_in_force == DAY:
         o.expire_ts = (s.now // s.day + 1) * s.day
-    if status != IN_FLIGHT:
+    if status == WORKING:
         o.arrive_ts = s.now
     set_wake(o)
     if is_trailing(o.ord_type) and status != DORMANT and o.activation_px == 0:
@@ -276,6 +276,18 @@ def tell_links(d: Any, order_id: int, link_id: int, qty: int) -> None:
 
 
 @outlined
+def set_to_work(d: Any, k: int, price: int) -> None:
+    """Arm the order in row `k`, which waited for a fill that was made at `price`; it may still be on its way to the venue."""
+    o = d.orders[k]
+    o.status = IN_FLIGHT if o.arrive_ts > d.state[0].now else WORKING
+    set_wake(o)
+    if o.status == WORKING:
+        if is_trailing(o.ord_type) and o.activation_px == 0:
+            start_trail(d, k, price)
+        report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+
+
+@outlined
 def tell_children(d: Any, parent_id: int, filled: int, qty: int, price: int) -> None:
     """A parent has filled `qty` more at `price`, `filled` in all: what hangs on it covers exactly what filled, and works."""
     k = 0
@@ -285,11 +297,9 @@ def tell_children(d: Any, parent_id: int, filled: int, qty: int, price: int) -> 
             # what a sibling has closed since is off its amount already
             o.order_qty = filled if o.status == DORMANT else o.order_qty + qty
             if o.status == DORMANT:
-                o.status = WORKING
-                if is_trailing(o.ord_type) and o.activation_px == 0:
-                    start_trail(d, k, price)
-                set_wake(o)
-            report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+                set_to_work(d, k, price)
+            elif o.status == WORKING:
+                report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
             if not o.flags & REDUCE_ONLY:
                 if o.held > 0:
                     release(d, k, o.held)
@@ -370,11 +380,7 @@ def arm(d: Any, j: int, side: int, price: int) -> None:
     for k in range(d.state[0].n_orders):
         o = d.orders[k]
         if o.instrument == j and o.status == DORMANT and o.parent_id == 0 and o.side == -side:
-            o.status = WORKING
-            if is_trailing(o.ord_type) and o.activation_px == 0:
-                start_trail(d, k, price)
-            set_wake(o)
-            report(d, k, ARMED, OK, 0, 0, 0, o.flags, 0, 0, 0)
+            set_to_work(d, k, price)
 
 
 @hot

@@ -122,10 +122,10 @@ def admit(d: Any, ts: int) -> int:
             reason = OK
     if reason != OK:
         return refuse(d, REJECTED, reason)
-    if waits:
-        return d.orders[enter(d, DORMANT)].order_id  # type: ignore[no-any-return]
     if o.arrive_ts == 0:
         o.arrive_ts = ts + latency(d, ORDER_LEG)
+    if waits:
+        return d.orders[enter(d, DORMANT)].order_id  # type: ignore[no-any-return]
     return d.orders[enter(d, IN_FLIGHT if o.arrive_ts > ts else WORKING)].order_id  # type: ignore[no-any-return]
 
 

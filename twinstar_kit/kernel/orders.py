@@ -163,12 +163,10 @@ class Reason(IntEnum):
     INVALID_TYPE = 15
     TOO_MANY_PROPOSALS = 16
     WOULD_TAKE = 17
-    WOULD_TRIGGER = 18
     INVALID_TERMS = 19
     REQUESTED = 20
     LINKED_ORDER_FILLED = 21
     POSITION_CLOSED = 22
-    REPLACED_BY_STRATEGY = 23
     EXPIRED = 24
     NOT_FILLED_AT_ONCE = 25
     NO_LIQUIDITY = 26
@@ -218,12 +216,10 @@ _TEXT = {
     Reason.INVALID_TYPE: "this order type is not known",
     Reason.TOO_MANY_PROPOSALS: "a strategy may propose at most 16 orders at once",
     Reason.WOULD_TAKE: "a post-only order must not take; choose a price that rests",
-    Reason.WOULD_TRIGGER: "the trigger is passed already, so the order would fire at once",
     Reason.INVALID_TERMS: "these conditions do not go together",
     Reason.REQUESTED: "canceled on request",
     Reason.LINKED_ORDER_FILLED: "the order linked to it filled",
     Reason.POSITION_CLOSED: "the position that it protected is closed",
-    Reason.REPLACED_BY_STRATEGY: "the strategy replaced it",
     Reason.EXPIRED: "its time in force ended",
     Reason.NOT_FILLED_AT_ONCE: "it could not be filled at once, and must not rest",
     Reason.NO_LIQUIDITY: "nothing was left to trade with",

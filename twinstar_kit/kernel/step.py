@@ -313,6 +313,7 @@ def take_protection(d: Any, ctx: Any, p: int) -> None:
     if reason != OK:
         refuse(d, DENIED, reason)
     elif waits:
+        a.arrive_ts = d.state[0].now + latency(d, FEED_LEG) + latency(d, ORDER_LEG)
         enter(d, DORMANT)
     else:
         send(d, latency(d, FEED_LEG) + latency(d, ORDER_LEG))
