@@ -91,10 +91,25 @@ def note_ask(d: Any, kind: int, reason: int, order_id: int) -> None:
     j, side, ord_type = narrow(o.instrument), narrow(o.side), narrow(o.ord_type)
     note(d, kind, reason, j, side, ord_type, o.flags, order_id, o.link_id, o.trail if is_trailing(o.ord_type) else o.price,
          o.stop_px, o.order_qty, 0, o.trail_rate)  # fmt: skip
-    known = 0 <= o.time_in_force <= DAY and 0 <= o.trigger_by <= 2 and 0 <= o.self_trade <= 3 and -1 <= o.position_side <= 1
+    known = (
+        0 <= o.time_in_force <= DAY
+        and 0 <= o.trigger_by <= 2
+        and 0 <= o.self_trade <= 3
+        and -1 <= o.position_side <= 1
+    )
     # terms that do not exist are written as one that does not
-    packed = o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1) if known else NO_TERMS
-    more = o.limit_offset != 0 or o.activation_px != 0 or o.display_qty != 0 or o.expire_ts != 0 or o.parent_id != 0
+    packed = (
+        o.time_in_force + 8 * o.trigger_by + 32 * o.self_trade + 128 * (o.position_side + 1)
+        if known
+        else NO_TERMS
+    )
+    more = (
+        o.limit_offset != 0
+        or o.activation_px != 0
+        or o.display_qty != 0
+        or o.expire_ts != 0
+        or o.parent_id != 0
+    )
     if packed != PLAIN or more:
         note(d, TERMS, 0, j, side, ord_type, packed, order_id, o.parent_id, o.limit_offset, o.activation_px,
              o.display_qty, 0, o.expire_ts)  # fmt: skip
@@ -108,7 +123,22 @@ def refuse(d: Any, kind: int, reason: int) -> int:
     order_id = s.next_order_id
     s.next_order_id += 1
     j, side, ord_type = narrow(o.instrument), narrow(o.side), narrow(o.ord_type)
-    note(d, kind, reason, j, side, ord_type, o.flags, order_id, o.link_id, o.price, o.stop_px, o.order_qty, 0, 0)
+    note(
+        d,
+        kind,
+        reason,
+        j,
+        side,
+        ord_type,
+        o.flags,
+        order_id,
+        o.link_id,
+        o.price,
+        o.stop_px,
+        o.order_qty,
+        0,
+        0,
+    )
     return order_id  # type: ignore[no-any-return]
 
 
