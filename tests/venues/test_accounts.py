@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ccxt
 import pytest
-from venues.builders import exchange, open_account, run, streaming
+from venues.builders import begun, exchange, open_account, run, streaming
 
 from twinstar_kit.journal.store import JournalReader
 
@@ -73,11 +73,8 @@ def test_an_account_in_memory_begins_anew():
 
 def test_whoever_watches_hears_that_the_account_was_put_away():
     async def scenario() -> None:
-        import asyncio
-
         ex = streaming()
-        watching = asyncio.ensure_future(ex.watch_orders())
-        await asyncio.sleep(0)
+        watching = await begun(ex.watch_orders())
         await ex.reset()
         with pytest.raises(ccxt.UnsubscribeError, match="watch the new one"):
             await watching

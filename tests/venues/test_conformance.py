@@ -16,12 +16,12 @@ import ccxt
 import ccxt.test.exchange.base
 import pytest
 from venues.builders import START, last
+from venues.calls import COMMANDS, READS, SWAP, SYMBOL
 
 from twinstar_kit.feeds.clock import SystemClock
 from twinstar_kit.venues.virtual import VirtualExchange
 
 FOLDER = Path(ccxt.test.exchange.base.__file__).parents[1] / "sync"
-SYMBOL, SWAP = "BTC/USDT", "BTC/USDT:USDT"
 CONTRACTS_ONLY = (
     "fetchFundingRateHistory", "fetchMarginMode", "fetchMarketLeverageTiers", "fetchMyLiquidations", "fetchPositions",
 )  # fmt: skip
@@ -120,6 +120,11 @@ def fresh() -> Subscripted:
     return made
 
 
+def given(method: str, symbol: str) -> dict[str, Any]:
+    """What ccxt's test of a method is called with. That of fetchMyLiquidations hands its code on as a symbol."""
+    return {"symbol": symbol, "code": symbol if method == "fetchMyLiquidations" else "USDT"}
+
+
 def cases() -> list[tuple[str, str]]:
     """Each claimed method, with a spot market and with contracts."""
     return [(m, s) for m in claimed() for s in (SYMBOL, SWAP) if s == SWAP or m not in CONTRACTS_ONLY]
@@ -129,7 +134,7 @@ def cases() -> list[tuple[str, str]]:
 def test_ccxt_finds_nothing_to_object_to(ex, fresh, method, symbol):
     function = getattr(load(method), f"test_{snake(method)}")
     wants = list(inspect.signature(function).parameters)[2:]
-    arguments = {"symbol": symbol, "code": "USDT"}
+    arguments = given(method, symbol)
     skipped: dict[str, Any] = {}
     function(fresh if method == "createOrder" else ex, skipped, *[arguments[name] for name in wants])
 
@@ -149,160 +154,10 @@ def test_most_of_what_is_claimed_is_tested_by_ccxt():
 # -- has --------------------------------------------------------------------------------------------------------------
 
 
-def sends(ex: VirtualExchange) -> dict[str, Any]:
-    """A call of each method that `has` claims and that commands something."""
-    price = last(ex)
-
-    def order(**params: Any) -> Any:
-        return ex.create_order(SYMBOL, "limit", "buy", 0.001, price * 0.9, params)
-
-    def opened() -> None:
-        ex.close_all_positions()
-        ex.create_order(SWAP, "market", "buy", 0.01)
-
-    return {
-        "deposit": lambda: ex.deposit("USDT", 100),
-        "withdraw": lambda: ex.withdraw("USDT", 1, "nowhere"),
-        "transfer": lambda: ex.transfer("USDT", 1, "spot", "swap"),
-        "addMargin": lambda: (opened(), ex.set_margin_mode("isolated", SWAP), ex.add_margin(SWAP, 5))[2],
-        "reduceMargin": lambda: (
-            opened(),
-            ex.set_margin_mode("isolated", SWAP),
-            ex.add_margin(SWAP, 5),
-            ex.reduce_margin(SWAP, 1),
-        )[3],
-        "setLeverage": lambda: ex.set_leverage(5, SWAP),
-        "setMarginMode": lambda: ex.set_margin_mode("cross", SWAP),
-        "setPositionMode": lambda: ex.set_position_mode(False),
-        "closePosition": lambda: (opened(), ex.close_position(SWAP))[1],
-        "closeAllPositions": lambda: (opened(), ex.close_all_positions())[1],
-        "cancelAllOrdersAfter": lambda: ex.cancel_all_orders_after(0),
-        "cancelOrdersForSymbols": lambda: ex.cancel_orders_for_symbols(
-            [{"id": order()["id"], "symbol": SYMBOL}]
-        ),
-        "createMarketBuyOrderWithCost": lambda: ex.create_market_buy_order_with_cost(SYMBOL, 100),
-        "createMarketOrderWithCost": lambda: ex.create_market_order_with_cost(SYMBOL, "buy", 100),
-        "createMarketSellOrderWithCost": lambda: ex.create_market_sell_order_with_cost(SYMBOL, 100),
-        "createOrderWithTakeProfitAndStopLoss": lambda: ex.create_order_with_take_profit_and_stop_loss(
-            SYMBOL, "limit", "buy", 0.001, price * 0.9, price, price * 0.8
-        ),
-        "createStopLimitOrder": lambda: ex.create_stop_limit_order(
-            SYMBOL, "sell", 0.001, price * 0.9, price * 0.9
-        ),
-        "createTakeProfitOrder": lambda: ex.create_take_profit_order(
-            SYMBOL, "market", "sell", 0.001, None, price * 1.1
-        ),
-        "editOrders": lambda: ex.edit_orders(
-            [{"id": order()["id"], "symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.002}]
-        ),
-        "editOrderWithClientOrderId": lambda: (
-            order(clientOrderId="c3"),
-            ex.edit_order_with_client_order_id("c3", SYMBOL, "limit", "buy", 0.002),
-        ),
-        "cancelAllOrders": lambda: ex.cancel_all_orders(),
-        "cancelOrder": lambda: ex.cancel_order(order()["id"]),
-        "cancelOrderWithClientOrderId": lambda: (
-            order(clientOrderId="c1"),
-            ex.cancel_order_with_client_order_id("c1"),
-        ),
-        "cancelOrders": lambda: ex.cancel_orders([order()["id"]]),
-        "createLimitBuyOrder": lambda: ex.create_limit_buy_order(SYMBOL, 0.001, price),
-        "createLimitOrder": lambda: ex.create_limit_order(SYMBOL, "buy", 0.001, price),
-        "createLimitSellOrder": lambda: ex.create_limit_sell_order(SYMBOL, 0.001, price * 1.1),
-        "createMarketBuyOrder": lambda: ex.create_market_buy_order(SYMBOL, 0.001),
-        "createMarketOrder": lambda: ex.create_market_order(SYMBOL, "buy", 0.001),
-        "createMarketSellOrder": lambda: ex.create_market_sell_order(SYMBOL, 0.001),
-        "createOrder": order,
-        "createOrders": lambda: ex.create_orders(
-            [{"symbol": SYMBOL, "type": "market", "side": "buy", "amount": 0.001}]
-        ),
-        "createPostOnlyOrder": lambda: ex.create_post_only_order(SYMBOL, "limit", "buy", 0.001, price * 0.9),
-        "createReduceOnlyOrder": lambda: ex.create_reduce_only_order(SYMBOL, "market", "sell", 0.001),
-        "createStopLossOrder": lambda: ex.create_stop_loss_order(
-            SYMBOL, "market", "sell", 0.001, None, price * 0.9
-        ),
-        "createStopMarketOrder": lambda: ex.create_stop_market_order(SYMBOL, "sell", 0.001, price * 0.9),
-        "createStopOrder": lambda: ex.create_stop_order(SYMBOL, "market", "buy", 0.001, None, price * 1.1),
-        "createTrailingAmountOrder": lambda: ex.create_trailing_amount_order(
-            SYMBOL, "market", "sell", 0.001, None, 100
-        ),
-        "createTrailingPercentOrder": lambda: ex.create_trailing_percent_order(
-            SYMBOL, "market", "sell", 0.001, None, 2
-        ),
-        "createTriggerOrder": lambda: ex.create_trigger_order(
-            SYMBOL, "market", "sell", 0.001, None, price * 0.9
-        ),
-        "editOrder": lambda: ex.edit_order(order()["id"], SYMBOL, "limit", "buy", 0.001, price * 0.8),
-    }
-
-
-def reads(ex: VirtualExchange) -> dict[str, Any]:
-    """A call of each method that `has` claims and that only asks."""
-
-    def order(**params: Any) -> Any:
-        return ex.create_order(SYMBOL, "limit", "buy", 0.001, last(ex) * 0.9, params)
-
-    return {
-        "fetchBalance": lambda: ex.fetch_balance(),
-        "fetchBidsAsks": lambda: ex.fetch_bids_asks([SYMBOL]),
-        "fetchCanceledAndClosedOrders": lambda: ex.fetch_canceled_and_closed_orders(),
-        "fetchCanceledOrders": lambda: ex.fetch_canceled_orders(),
-        "fetchClosedOrders": lambda: ex.fetch_closed_orders(),
-        "fetchCurrencies": lambda: ex.fetch_currencies(),
-        "fetchCurrenciesWs": lambda: ex.fetch_currencies(),
-        "fetchL2OrderBook": lambda: ex.fetch_l2_order_book(SYMBOL),
-        "fetchLastPrices": lambda: ex.fetch_last_prices(),
-        "fetchLedger": lambda: ex.fetch_ledger("USDT"),
-        "fetchMarkets": lambda: ex.fetch_markets(),
-        "fetchMyTrades": lambda: ex.fetch_my_trades(),
-        "fetchOHLCV": lambda: ex.fetch_ohlcv(SYMBOL),
-        "fetchOpenOrders": lambda: (order(), ex.fetch_open_orders())[1],
-        "fetchOrder": lambda: ex.fetch_order(order()["id"]),
-        "fetchOrderBook": lambda: ex.fetch_order_book(SYMBOL),
-        "fetchOrderBooks": lambda: ex.fetch_order_books([SYMBOL]),
-        "fetchOrderTrades": lambda: ex.fetch_order_trades(ex.create_market_buy_order(SYMBOL, 0.001)["id"]),
-        "fetchOrderWithClientOrderId": lambda: (
-            order(clientOrderId="c2"),
-            ex.fetch_order_with_client_order_id("c2"),
-        ),
-        "fetchOrders": lambda: ex.fetch_orders(),
-        "fetchAccounts": lambda: ex.fetch_accounts(),
-        "fetchDeposits": lambda: ex.fetch_deposits(),
-        "fetchDepositsWithdrawals": lambda: ex.fetch_deposits_withdrawals(),
-        "fetchWithdrawals": lambda: (ex.withdraw("USDT", 1, "nowhere"), ex.fetch_withdrawals())[1],
-        "fetchTransfers": lambda: ex.fetch_transfers(),
-        "fetchPosition": lambda: (ex.create_order(SWAP, "market", "buy", 0.01), ex.fetch_position(SWAP))[1],
-        "fetchPositions": lambda: ex.fetch_positions(),
-        "fetchPositionsForSymbol": lambda: ex.fetch_positions_for_symbol(SWAP),
-        "fetchPositionMode": lambda: ex.fetch_position_mode(),
-        "fetchLeverage": lambda: ex.fetch_leverage(SWAP),
-        "fetchLeverages": lambda: ex.fetch_leverages(),
-        "fetchMarginMode": lambda: ex.fetch_margin_mode(SWAP),
-        "fetchMarketLeverageTiers": lambda: ex.fetch_market_leverage_tiers(SWAP),
-        "fetchFundingRate": lambda: ex.fetch_funding_rate(SWAP),
-        "fetchFundingRates": lambda: ex.fetch_funding_rates(),
-        "fetchFundingInterval": lambda: ex.fetch_funding_interval(SWAP),
-        "fetchFundingIntervals": lambda: ex.fetch_funding_intervals([SWAP]),
-        "fetchFundingRateHistory": lambda: ex.fetch_funding_rate_history(SWAP),
-        "fetchFundingHistory": lambda: ex.fetch_funding_history() == [],
-        "fetchMyLiquidations": lambda: ex.fetch_my_liquidations() == [],
-        "fetchMarkPrice": lambda: ex.fetch_mark_price(SWAP),
-        "fetchMarkPrices": lambda: ex.fetch_mark_prices(),
-        "fetchStatus": lambda: ex.fetch_status(),
-        "fetchTicker": lambda: ex.fetch_ticker(SYMBOL),
-        "fetchTickers": lambda: ex.fetch_tickers(),
-        "fetchTime": lambda: ex.fetch_time(),
-        "fetchTrades": lambda: ex.fetch_trades(SYMBOL),
-        "fetchTradingFee": lambda: ex.fetch_trading_fee(SYMBOL),
-        "fetchTradingFees": lambda: ex.fetch_trading_fees(),
-    }
-
-
 @pytest.mark.parametrize("method", sorted(set(VirtualExchange().has) - set(TYPES)))
 def test_has_tells_the_truth(ex, method):
-    known = {**sends(ex), **reads(ex)}
     if ex.has[method]:
-        assert known[method]()
+        assert {**COMMANDS, **READS}[method](ex)
         ex.cancel_all_orders()
     else:
         own = getattr(VirtualExchange, snake(method), None)

@@ -13,7 +13,7 @@ import ccxt.pro
 import ccxt.test.exchange.base
 import pytest
 from venues.builders import run
-from venues.test_conformance import CONTRACTS_ONLY, SWAP, SYMBOL, snake
+from venues.test_conformance import CONTRACTS_ONLY, SWAP, SYMBOL, given, snake
 
 from twinstar_kit import AsyncVirtualExchange, VirtualExchange
 
@@ -72,7 +72,7 @@ def test_ccxt_finds_nothing_to_object_to(method, symbol):
         ex = AsyncVirtualExchange()
         await with_a_past(ex)
         function = getattr(load(TESTS, method), f"test_{file(method)}")
-        arguments = {"symbol": symbol, "code": "USDT"}
+        arguments = given(method, symbol)
         wanted = list(inspect.signature(function).parameters)[2:]
         result = function(ex, {}, *[arguments[name] for name in wanted])
         if inspect.isawaitable(result):
@@ -105,7 +105,7 @@ def test_ccxt_finds_nothing_to_object_to_in_streams(method, symbol):
         ex = AsyncVirtualExchange({"options": options})
         trading = asyncio.ensure_future(keep_trading(ex, symbol))
         function = getattr(load(STREAM_TESTS, method), f"test_{file(method)}")
-        arguments = {"symbol": symbol, "code": "USDT", "symbols": [symbol, OTHER]}
+        arguments = {**given(method, symbol), "symbols": [symbol, OTHER]}
         wanted = list(inspect.signature(function).parameters)[2:]
         await function(ex, {}, *[arguments[name] for name in wanted])
         assert not trading.done()
@@ -127,23 +127,19 @@ def test_has_tells_the_truth():
     ours, theirs = AsyncVirtualExchange, ccxt.pro.Exchange
     for name, value in AsyncVirtualExchange().has.items():
         own, base = (getattr(cls, file(name), None) for cls in (ours, theirs))
-        if (
-            value
-            and name.startswith(
-                (
-                    "watch",
-                    "unWatch",
-                    "fetch",
-                    "cancel",
-                    "create",
-                    "edit",
-                    "set",
-                    "close",
-                    "transfer",
-                    "withdraw",
-                )
+        if value and name.startswith(
+            (
+                "watch",
+                "unWatch",
+                "fetch",
+                "cancel",
+                "create",
+                "edit",
+                "set",
+                "close",
+                "transfer",
+                "withdraw",
             )
-            and name[-2:] != "Ws"
         ):
             assert inspect.iscoroutinefunction(own), name
         elif not value:
@@ -152,9 +148,11 @@ def test_has_tells_the_truth():
 
 def test_every_method_is_the_synchronous_one_awaited():
     sync, has = VirtualExchange(), AsyncVirtualExchange().has
-    assert {name: has[name] for name in sync.has if "atch" not in name} == {
-        name: value for name, value in sync.has.items() if "atch" not in name
+    own = {name for name in has if "atch" in name or name.endswith("Ws")}
+    assert {name: has[name] for name in sync.has if name not in own} == {
+        name: value for name, value in sync.has.items() if name not in own
     }
+    assert not any(sync.has.get(name) for name in own)
     for name in dir(VirtualExchange):
         if name.startswith(
             (
@@ -171,6 +169,18 @@ def test_every_method_is_the_synchronous_one_awaited():
         ):
             one, other = getattr(VirtualExchange, name), getattr(AsyncVirtualExchange, name)
             assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters), name
+
+
+def test_every_method_that_ccxt_has_for_sockets_is_the_plain_one():
+    has = AsyncVirtualExchange().has
+    theirs = {name for name in dir(ccxt.pro.Exchange) if name.endswith("_ws")}
+    assert {file(name) for name, value in has.items() if value and name.endswith("Ws")} >= theirs - {
+        # of what this exchange does not have
+        "fetch_position_for_symbol_ws",
+    }
+    for name, value in has.items():
+        if value and name.endswith("Ws"):
+            assert getattr(AsyncVirtualExchange, file(name)) is getattr(AsyncVirtualExchange, file(name)[:-3])
 
 
 def test_it_says_what_it_is():

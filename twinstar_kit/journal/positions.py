@@ -17,7 +17,7 @@ from twinstar_kit.kernel.tables import FillFlag
 AT = {name: i for i, name in enumerate(event_t.names or ())}
 """Where each field of an event stands in its tuple."""
 _KIND, _J, _SIDE, _FLAGS = (AT[n] for n in ("kind", "instrument", "side", "flags"))
-_PX, _QTY, _AMOUNT, _TS = (AT[n] for n in ("last_px", "last_qty", "amount", "ts_event"))
+_PX, _QTY, _AMOUNT, _TS, _SEQ = (AT[n] for n in ("last_px", "last_qty", "amount", "ts_event", "seq"))
 FILLED, FUNDED, CONFIGURE, REJECTED = (
     int(k) for k in (EventKind.FILLED, EventKind.FUNDED, EventKind.CONFIGURE, EventKind.REJECTED)
 )  # fmt: skip
@@ -81,10 +81,23 @@ class Contracts:
         return (found.rate, found.amount) if found else (RATE_SCALE // 200, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class MarginChange:
+    """Collateral that was moved into an isolated position (`amount` below zero: out of it), in money units; `total` is what it had then."""
+
+    seq: int
+    ts: int
+    instrument: Instrument
+    slot: int
+    amount: int
+    total: int
+
+
 class ContractBook:
     """All positions of contracts of an account, kept by folding its events in journal order.
 
-    `leverages`, `isolated` and `hedge` are how the account is set up, by instrument number. `leverage` is the broker's.
+    `leverages`, `isolated` and `hedge` are how the account is set up, by instrument number; `margin_changes` is what was moved into
+    isolated positions and out of them. `leverage` is the broker's.
     """
 
     def __init__(self, instruments: Sequence[Instrument], leverage: int = 1) -> None:
@@ -100,6 +113,7 @@ class ContractBook:
         self._held = {
             (j, slot): Contracts(self.instruments[j], slot) for j in self.numbers.values() for slot in (0, 1)
         }
+        self.margin_changes: list[MarginChange] = []
         self._asked: tuple[int, ...] | None = None
 
     def held(self, symbol: str | None = None) -> list[Contracts]:
@@ -168,7 +182,9 @@ class ContractBook:
                     p.margin = min(p.margin, -(-p.cost // self.leverages[j]))
             self.isolated[j] = bool(amount)
         elif setting == Setting.ADD_MARGIN:
-            self._held[j, 1 if e[_SIDE] < 0 else 0].margin += amount
+            p = self._held[j, 1 if e[_SIDE] < 0 else 0]
+            p.margin += amount
+            self.margin_changes.append(MarginChange(e[_SEQ], e[_TS], p.instrument, p.slot, amount, p.margin))
         else:
             self.leverages[j] = amount
             for slot in (0, 1):

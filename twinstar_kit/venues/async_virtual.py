@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
 import ccxt.pro
 
+from twinstar_kit.venues.description import SOCKETED
 from twinstar_kit.venues.face import VirtualFace
 from twinstar_kit.venues.streams import Streams
 from twinstar_kit.venues.watch_face import WatchFace
@@ -44,6 +46,7 @@ class AsyncVirtualExchange(WatchFace, VirtualFace, ccxt.pro.Exchange):  # type: 
 
     async def answer(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Carry out a method of the faces, which do not wait; only a session in another process is waited for."""
+        self.open()
         await asyncio.sleep(0)  # a loop that never has to wait still lets others run
         if not self.venue.remote:
             try:
@@ -60,6 +63,7 @@ class AsyncVirtualExchange(WatchFace, VirtualFace, ccxt.pro.Exchange):  # type: 
     async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
         """Markets by symbol; they are at hand."""
         self.supported("loadMarkets", params or {})
+        self.open()
         self.ready(reload)
         return self.markets
 
@@ -103,8 +107,9 @@ class AsyncVirtualExchange(WatchFace, VirtualFace, ccxt.pro.Exchange):  # type: 
         return kept
 
     def open(self, lazy: bool = False) -> None:
-        """Nothing to do: this exchange has no connections."""
+        """Remember the loop that runs, for ccxt's `spawn` and `delay`; there are no connections to open."""
         self.closed_by_user = False
+        self.asyncio_loop = asyncio.get_running_loop()
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """This exchange makes no requests over a network."""
@@ -144,3 +149,6 @@ AWAITED = (
 for _name in dir(VirtualFace):
     if _name.startswith(AWAITED) and _name != "set_sandbox_mode":
         setattr(AsyncVirtualExchange, _name, _awaited(getattr(VirtualFace, _name)))
+for _name in SOCKETED:
+    _name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _name).lower()
+    setattr(AsyncVirtualExchange, f"{_name}_ws", getattr(AsyncVirtualExchange, _name))

@@ -39,7 +39,10 @@ _ASSET, _DEBIT, _CREDIT, _REF_PX, _LINK = (AT[n] for n in ("asset", "debit", "cr
 
 @dataclass(frozen=True, slots=True)
 class VenueFill:
-    """One execution: `fee` in units of `fee_asset`, `last_px` and `last_qty` in the instrument's units."""
+    """One execution: `fee` in units of `fee_asset`, `last_px` and `last_qty` in the instrument's units.
+
+    `slot` is 1 for the short position of hedge mode, else 0.
+    """
 
     fill_id: int
     order_id: int
@@ -54,6 +57,7 @@ class VenueFill:
     reason: Reason = Reason.NONE
     closes: bool = False
     liquidation: bool = False
+    slot: int = 0
 
     @property
     def value(self) -> Fraction:
@@ -211,6 +215,8 @@ class Blotter:
                 self._post(e)
                 continue
             self._funding = kind == FUNDED
+            if kind in (FILLED, FUNDED, CONFIGURE, REJECTED):
+                self.contracts.fold(e)
             if kind == ACCEPTED:
                 self._accept(e, (requests or {}).get(e[_ORDER_ID]))
             elif kind == TERMS:
@@ -230,8 +236,6 @@ class Blotter:
             elif kind == REJECTED:
                 self._parent = 0
                 refused.append(Refusal(e[_ORDER_ID], Reason(e[_REASON])))
-            if kind in (FILLED, FUNDED, CONFIGURE, REJECTED):
-                self.contracts.fold(e)
             if kind in CHANGES:
                 self.log.append(e[_ORDER_ID])
         self.contracts.settle()
@@ -281,10 +285,11 @@ class Blotter:
     def _fill(self, e: tuple[int, ...]) -> None:
         order = self.orders[e[_ORDER_ID]]
         flags = e[_FLAGS]
+        closes = bool(flags & FillFlag.CLOSES)
         fill = VenueFill(
             e[_SEQ], order.order_id, order.instrument, order.side, e[_TS], e[_LAST_PX], e[_LAST_QTY], e[_AMOUNT],
             self._rows[e[_ASSET]][1], maker=bool(flags & FillFlag.MAKER), reason=Reason(e[_REASON]),
-            closes=bool(flags & FillFlag.CLOSES), liquidation=bool(flags & FillFlag.LIQUIDATION),
+            closes=closes, liquidation=bool(flags & FillFlag.LIQUIDATION), slot=int(self.contracts.hedge and (order.side > 0) == closes),
         )  # fmt: skip
         order.fills.append(fill)
         self.fills.append(fill)

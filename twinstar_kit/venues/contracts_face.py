@@ -12,7 +12,6 @@ from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.money import RATE_SCALE, from_units
 from twinstar_kit.kernel.orders import Setting
-from twinstar_kit.venues.blotter import VenueFill
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
 
@@ -142,43 +141,6 @@ class ContractsFace:
         amount = from_units(abs(position.qty), m.amount_scale)
         return self.carry_out(self.prepared(m.symbol, "market", side, amount, None, terms))
 
-    def fetch_my_liquidations(
-        self: Any,
-        symbol: str | None = None,
-        since: int | None = None,
-        limit: int | None = None,
-        params: dict[str, Any] | None = None,
-    ) -> Any:
-        """Positions of this account that were liquidated, ascending."""
-        self.supported("fetchMyLiquidations", params or {}, "until")
-        self.venue.catch_up()
-        market = None if symbol is None else self.market(symbol)
-        fills = [fill for fill in self.venue.blotter.fills if fill.liquidation]
-        return [self.parse_liquidation(f) for f in self._within(fills, market, since, limit, params or {})]
-
-    def parse_liquidation(self: Any, liquidation: VenueFill, market: Any = None) -> Any:
-        """A liquidation structure from the fill that ended the position."""
-        m = liquidation.instrument
-        worth = float(liquidation.value)
-        return self.safe_liquidation(
-            {
-                "info": {"fill_id": liquidation.fill_id, "order_id": liquidation.order_id, "paper": True},
-                "symbol": m.symbol,
-                "contracts": m.amount(liquidation.last_qty),
-                "contractSize": float(m.contract_size),
-                "price": m.price(liquidation.last_px),
-                "side": "buy" if liquidation.side > 0 else "sell",
-                "baseValue": worth
-                if m.settle == m.base
-                else m.amount(liquidation.last_qty) * m.contract_size,
-                "quoteValue": m.amount(liquidation.last_qty) * m.contract_size
-                if m.settle == m.base
-                else worth,
-                "timestamp": liquidation.ts,
-                "datetime": self.iso8601(liquidation.ts),
-            }
-        )
-
     # -- how the account is set up ------------------------------------------------------------------------
 
     def set_leverage(
@@ -264,45 +226,6 @@ class ContractsFace:
         self.supported("fetchPositionMode", params or {})
         self.venue.catch_up()
         return {"info": {"paper": True}, "hedged": self.venue.blotter.contracts.hedge}
-
-    def add_margin(self: Any, symbol: str, amount: float, params: dict[str, Any] | None = None) -> Any:
-        """Move free balance into an isolated position; `positionSide` in `params` chooses one in hedge mode."""
-        self.supported("addMargin", params or {}, "positionSide")
-        return self._change_margin("add", symbol, amount, params or {})
-
-    def reduce_margin(self: Any, symbol: str, amount: float, params: dict[str, Any] | None = None) -> Any:
-        """Take collateral out of an isolated position, as far as it stays covered."""
-        self.supported("reduceMargin", params or {}, "positionSide")
-        return self._change_margin("reduce", symbol, amount, params or {})
-
-    def _change_margin(self: Any, kind: str, symbol: str, amount: Any, params: dict[str, Any]) -> Any:
-        m = self.contract(symbol, f"{kind}Margin")
-        number, side = self._number(amount, "amount"), params.get("positionSide", "LONG")
-        if number <= 0 or side not in ("LONG", "SHORT", "BOTH"):
-            raise ccxt.InvalidOrder(
-                f"{self.id} {kind}Margin() wants an amount above zero, and LONG or SHORT as positionSide"
-            )
-        with spoken():
-            units = m.money_units(number)
-            self.venue.configure(
-                Setting.ADD_MARGIN, m.symbol, units if kind == "add" else -units, int(side == "SHORT")
-            )
-        now, held = (
-            self.venue.now(),
-            next(p for p in self.venue.positions() if p.instrument is m and p.slot == int(side == "SHORT")),
-        )
-        return {
-            "info": {"paper": True},
-            "symbol": m.symbol,
-            "type": kind,
-            "marginMode": "isolated",
-            "amount": float(number),
-            "total": m.money(held.margin),
-            "code": m.settle,
-            "status": "ok",
-            "timestamp": now,
-            "datetime": self.iso8601(now),
-        }
 
     # -- tiers --------------------------------------------------------------------------------------------
 

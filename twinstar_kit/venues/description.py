@@ -11,41 +11,49 @@ TIMEFRAMES = {
 
 SUPPORTED = (
     "addMargin", "cancelAllOrders", "cancelAllOrdersAfter", "cancelOrder", "cancelOrderWithClientOrderId", "cancelOrders",
-    "cancelOrdersForSymbols", "closeAllPositions", "closePosition", "createLimitBuyOrder",
+    "cancelOrdersForSymbols", "cancelOrdersWithClientOrderIds", "closeAllPositions", "closePosition", "createLimitBuyOrder",
     "createLimitOrder", "createLimitSellOrder", "createMarketBuyOrder", "createMarketBuyOrderWithCost", "createMarketOrder",
-    "createMarketOrderWithCost", "createMarketSellOrder", "createMarketSellOrderWithCost", "createOrder", "createOrders",
-    "createOrderWithTakeProfitAndStopLoss", "createPostOnlyOrder", "createReduceOnlyOrder",
+    "createMarketOrderWithCost", "createMarketSellOrder", "createMarketSellOrderWithCost", "createOrder",
+    "createOrderWithTakeProfitAndStopLoss", "createOrders", "createPostOnlyOrder", "createReduceOnlyOrder",
     "createStopLimitOrder", "createStopLossOrder", "createStopMarketOrder", "createStopOrder", "createTakeProfitOrder",
     "createTrailingAmountOrder", "createTrailingPercentOrder", "createTriggerOrder", "deposit", "editOrder",
-    "editOrderWithClientOrderId", "editOrders",
-    "fetchAccounts", "fetchBalance", "fetchBidsAsks", "fetchCanceledAndClosedOrders", "fetchCanceledOrders", "fetchClosedOrders",
-    "fetchCurrencies", "fetchDeposits", "fetchDepositsWithdrawals", "fetchFundingHistory", "fetchFundingInterval", "fetchFundingIntervals",
-    "fetchFundingRate", "fetchFundingRateHistory", "fetchFundingRates", "fetchL2OrderBook", "fetchLastPrices", "fetchLedger",
-    "fetchLeverage", "fetchLeverages", "fetchMarginMode", "fetchMarketLeverageTiers",
-    "fetchMarkets", "fetchMarkPrice", "fetchMarkPrices", "fetchMyLiquidations", "fetchMyTrades",
-    "fetchOHLCV", "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderTrades",
-    "fetchOrderWithClientOrderId", "fetchOrders", "fetchPosition", "fetchPositionMode", "fetchPositions",
-    "fetchPositionsForSymbol", "fetchStatus", "fetchTicker", "fetchTickers", "fetchTime",
-    "fetchTrades", "fetchTradingFee", "fetchTradingFees", "fetchTransfers", "fetchWithdrawals", "reduceMargin", "setLeverage",
-    "setMarginMode", "setPositionMode", "transfer", "withdraw",
+    "editOrderWithClientOrderId", "editOrders", "fetchAccounts", "fetchBalance", "fetchBidsAsks", "fetchCanceledAndClosedOrders",
+    "fetchCanceledOrders", "fetchClosedOrder", "fetchClosedOrders", "fetchCurrencies", "fetchDeposit", "fetchDeposits",
+    "fetchDepositsWithdrawals", "fetchFundingHistory", "fetchFundingInterval", "fetchFundingIntervals", "fetchFundingRate",
+    "fetchFundingRateHistory", "fetchFundingRates", "fetchL2OrderBook", "fetchLastPrices", "fetchLedger", "fetchLedgerEntry",
+    "fetchLeverage", "fetchLeverages", "fetchMarginAdjustmentHistory", "fetchMarginMode", "fetchMarkPrice", "fetchMarkPrices",
+    "fetchMarketLeverageTiers", "fetchMarkets", "fetchMyLiquidations", "fetchMyTrades", "fetchOHLCV", "fetchOpenOrder",
+    "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrderBooks", "fetchOrderStatus", "fetchOrderTrades",
+    "fetchOrderWithClientOrderId", "fetchOrders", "fetchOrdersByStatus", "fetchPosition", "fetchPositionHistory",
+    "fetchPositionMode", "fetchPositions", "fetchPositionsForSymbol", "fetchPositionsHistory", "fetchStatus", "fetchTicker",
+    "fetchTickers", "fetchTime", "fetchTrades", "fetchTradingFee", "fetchTradingFees", "fetchTransactions", "fetchTransfer",
+    "fetchTransfers", "fetchWithdrawal", "fetchWithdrawals", "reduceMargin", "setLeverage", "setMargin", "setMarginMode",
+    "setPositionMode", "transfer", "withdraw",
 )  # fmt: skip
 """Methods that work, those included that ccxt derives from ours."""
 
 STREAMS = (
-    "watchBalance", "watchBidsAsks", "watchFundingRate", "watchFundingRates", "watchMarkPrice", "watchMarkPrices", "watchMyTrades",
-    "watchMyTradesForSymbols", "watchOHLCV", "watchOHLCVForSymbols", "watchOrderBook",
-    "watchOrderBookForSymbols", "watchOrders", "watchOrdersForSymbols", "watchPosition", "watchPositions", "watchTicker", "watchTickers", "watchTrades",
-    "watchTradesForSymbols",
-    "unWatchBidsAsks", "unWatchFundingRate", "unWatchFundingRates", "unWatchMarkPrice", "unWatchMarkPrices", "unWatchMyTrades",
-    "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook",
-    "unWatchOrderBookForSymbols", "unWatchOrders", "unWatchPositions", "unWatchTicker", "unWatchTickers", "unWatchTrades",
-    "unWatchTradesForSymbols",
+    "watchBalance", "watchBidsAsks", "watchFundingRate", "watchFundingRates", "watchMarkPrice", "watchMarkPrices",
+    "watchMyLiquidations", "watchMyLiquidationsForSymbols", "watchMyTrades", "watchMyTradesForSymbols", "watchOHLCV",
+    "watchOHLCVForSymbols", "watchOrderBook", "watchOrderBookForSymbols", "watchOrders", "watchOrdersForSymbols", "watchPosition",
+    "watchPositions", "watchTicker", "watchTickers", "watchTrades", "watchTradesForSymbols",
+    "unWatchBalance", "unWatchBidsAsks", "unWatchFundingRate", "unWatchFundingRates", "unWatchMarkPrice", "unWatchMarkPrices",
+    "unWatchMyTrades", "unWatchOHLCV", "unWatchOHLCVForSymbols", "unWatchOrderBook", "unWatchOrderBookForSymbols",
+    "unWatchOrders", "unWatchPositions", "unWatchTicker", "unWatchTickers", "unWatchTrades", "unWatchTradesForSymbols",
 )  # fmt: skip
 """Methods that work on the asynchronous exchange only."""
 
+SOCKETED = (
+    "cancelAllOrders", "cancelOrder", "cancelOrders", "editOrder", "fetchBalance", "fetchClosedOrders", "fetchCurrencies", "fetchDeposits",
+    "fetchMarkets", "fetchMyTrades", "fetchOHLCV", "fetchOpenOrders", "fetchOrder", "fetchOrderBook", "fetchOrders",
+    "fetchOrdersByStatus", "fetchPosition", "fetchPositions", "fetchPositionsForSymbol", "fetchTicker", "fetchTickers", "fetchTrades",
+    "fetchTradingFees", "fetchWithdrawals", "withdraw", *(name for name in SUPPORTED if name.startswith("create")),
+)  # fmt: skip
+"""Methods that ccxt also has with the ending Ws, for exchanges that take them over a socket; on the asynchronous exchange both are one call."""
+
 UNSUPPORTED = (
     "margin", "future", "option", "borrowCrossMargin", "fetchBorrowInterest", "fetchDepositAddress", "fetchIndexOHLCV", "fetchMarkOHLCV",
-    "fetchLeverageTiers", "fetchMarginModes", "fetchOpenInterest", "fetchOpenInterestHistory", "fetchLiquidations", "setMargin",
+    "fetchLeverageTiers", "fetchMarginModes", "fetchOpenInterest", "fetchOpenInterestHistory", "fetchLiquidations",
 )  # fmt: skip
 """What is not there. No exchange can pass ccxt's own tests of fetchLeverageTiers and fetchMarginModes for Python, which want a dict
 that is a list; fetchMarketLeverageTiers and fetchMarginMode say the same of one market."""
@@ -116,6 +124,7 @@ def description(streaming: bool = False) -> dict[str, Any]:
             "sandbox": True,
             **dict.fromkeys(SUPPORTED, True),
             **dict.fromkeys(STREAMS, streaming),
+            **dict.fromkeys((f"{name}Ws" for name in SOCKETED), streaming),
             **dict.fromkeys(UNSUPPORTED, False),
         },
         "timeframes": TIMEFRAMES,

@@ -14,7 +14,9 @@ from twinstar_kit.venues.contracts_face import ContractsFace
 from twinstar_kit.venues.description import description
 from twinstar_kit.venues.funding_face import FundingFace
 from twinstar_kit.venues.funds_face import FundsFace
+from twinstar_kit.venues.history_face import HistoryFace
 from twinstar_kit.venues.html import account_html
+from twinstar_kit.venues.lookup_face import LookupFace
 from twinstar_kit.venues.market_face import MarketFace
 from twinstar_kit.venues.opening import open_venue, renewed
 from twinstar_kit.venues.order_terms import OrderTerms
@@ -24,8 +26,8 @@ from twinstar_kit.venues.structures import Structures
 
 
 class VirtualFace(
-    MarketFace, AccountFace, OrderTerms, Structures, BatchFace, FundsFace, ContractsFace, FundingFace
-):
+    MarketFace, AccountFace, OrderTerms, Structures, BatchFace, FundsFace, LookupFace, ContractsFace, HistoryFace, FundingFace,
+):  # fmt: skip
     """Everything of the virtual exchange that does not wait; a mixin for classes of ccxt."""
 
     venue: Venue

@@ -10,6 +10,7 @@ from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheBySymbolById,
 from twinstar_kit.feeds.resample import floor_time
 from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.ledger import Wallet
+from twinstar_kit.venues.blotter import VenueFill
 from twinstar_kit.venues.core import VenueStopped
 from twinstar_kit.venues.market_face import MINUTE_MS, MarketFace, bar_rows, float_rows, latest_trades
 from twinstar_kit.venues.streams import Moment
@@ -188,7 +189,7 @@ class AccountSubject:
         # another process may act at any time, and says so in its journal
         self.paced = bool(self.venue.remote)
         self._blotter = self.venue.blotter
-        self._cache = ArrayCacheBySymbolById(face.safe_integer(face.options, "ordersLimit", CACHED))
+        self._cache: Any = ArrayCacheBySymbolById(face.safe_integer(face.options, "ordersLimit", CACHED))
 
     def symbols(self) -> Iterable[str]:
         """Markets with open orders."""
@@ -258,7 +259,30 @@ class Fills(AccountSubject):
             self._at = 0
         fills = self._blotter.fills[self._at :]
         self._at += len(fills)
-        return self.news([self.face.parse_trade(f) for f in fills if self.wanted(f.instrument.symbol)])
+        told = [self.told(f) for f in fills if self.wanted(f.instrument.symbol)]
+        return self.news([each for each in told if each is not None])
+
+    def told(self, fill: VenueFill) -> dict[str, Any] | None:
+        """What is said of a fill."""
+        return self.face.parse_trade(fill)  # type: ignore[no-any-return]
+
+
+class Liquidations(Fills):
+    """Positions of the account as they are liquidated."""
+
+    def __init__(self, face: Any, symbols: frozenset[str] | None = None) -> None:
+        AccountSubject.__init__(self, face, symbols)
+        self._at = len(self._blotter.fills)
+        self._cache = ArrayCache(face.safe_integer(face.options, "liquidationsLimit", CACHED))
+        face.myLiquidations = self._cache
+
+    def symbols(self) -> Iterable[str]:
+        """Markets with positions."""
+        return {p.instrument.symbol for p in self.venue.positions()}
+
+    def told(self, fill: VenueFill) -> dict[str, Any] | None:
+        """What is said of a fill: something when it ended a position by force."""
+        return self.face.parse_liquidation(fill) if fill.liquidation else None
 
 
 class Positions(AccountSubject):

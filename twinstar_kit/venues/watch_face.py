@@ -45,7 +45,7 @@ class WatchFace:
 
     async def _tickers(self: Any, kind: str, symbols: list[str] | None, quotes: bool) -> Any:
         chosen = self._symbols(symbols)
-        return await self.streams.next((kind, tuple(chosen)), lambda: topics.Tickers(self, chosen, quotes))
+        return await self._next((kind, tuple(chosen)), lambda: topics.Tickers(self, chosen, quotes))
 
     async def watch_order_book(
         self: Any, symbol: str, limit: int | None = None, params: Params = None
@@ -61,9 +61,7 @@ class WatchFace:
         self.supported("watchOrderBookForSymbols", params or {})
         chosen = self._symbols(symbols)
         limit = None if limit is None else self._limit(limit, 0)
-        return await self.streams.next(
-            ("book", tuple(chosen), limit), lambda: topics.Books(self, chosen, limit)
-        )
+        return await self._next(("book", tuple(chosen), limit), lambda: topics.Books(self, chosen, limit))
 
     # -- history ------------------------------------------------------------------------------------------
 
@@ -84,7 +82,7 @@ class WatchFace:
         """New public trades of the next of several markets that has some."""
         self.supported("watchTradesForSymbols", params or {})
         chosen, since = self._symbols(symbols), self.moment(since, "since")
-        news = await self.streams.next(
+        news = await self._next(
             ("trades", tuple(chosen)), lambda: topics.Trades(self, chosen, self.milliseconds())
         )
         return self._part(*news, since, limit, "timestamp")
@@ -108,9 +106,7 @@ class WatchFace:
         """Changed bars of the next of several pairs of symbol and timeframe, as {symbol: {timeframe: bars}}."""
         self.supported("watchOHLCVForSymbols", params or {})
         pairs, since = self._pairs(symbolsAndTimeframes), self.moment(since, "since")
-        news = await self.streams.next(
-            ("bars", tuple(pairs)), lambda: topics.Bars(self, pairs, self.milliseconds())
-        )
+        news = await self._next(("bars", tuple(pairs)), lambda: topics.Bars(self, pairs, self.milliseconds()))
         symbol, timeframe, cache, new = news
         return {symbol: {timeframe: self._part(cache, new, since, limit, 0)}}
 
@@ -120,7 +116,7 @@ class WatchFace:
         """The balance of a wallet (`type` in `params`: spot or swap): at once, and then when it changes."""
         self.supported("watchBalance", params or {}, "type")
         wallet = self.wallet((params or {}).get("type"))
-        return await self.streams.next(("balance", wallet), lambda: topics.Balance(self, wallet))
+        return await self._next(("balance", wallet), lambda: topics.Balance(self, wallet))
 
     async def watch_orders(
         self: Any,
@@ -170,17 +166,41 @@ class WatchFace:
         self.supported("watchMyTradesForSymbols", params or {})
         return await self._of_account("fills", topics.Fills, symbols, since, limit)
 
+    async def watch_my_liquidations(
+        self: Any,
+        symbol: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = None,
+    ) -> Any:
+        """Positions of this account that were liquidated since the last call."""
+        self.supported("watchMyLiquidations", params or {})
+        chosen = None if symbol is None else [self.contract(symbol, "watchMyLiquidations").symbol]
+        return await self._of_account("liquidations", topics.Liquidations, chosen, since, limit)
+
+    async def watch_my_liquidations_for_symbols(
+        self: Any,
+        symbols: list[str],
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = None,
+    ) -> Any:
+        """`watch_my_liquidations` of several markets."""
+        self.supported("watchMyLiquidationsForSymbols", params or {})
+        chosen = [m.symbol for m in self.contracts_among(symbols, "watchMyLiquidationsForSymbols")]
+        return await self._of_account("liquidations", topics.Liquidations, chosen, since, limit)
+
     async def _of_account(
         self: Any,
         kind: str,
-        subject: type[topics.Orders | topics.Fills],
+        subject: type[topics.Orders | topics.Fills | topics.Liquidations],
         symbols: Any,
         since: Any,
         limit: Any,
     ) -> Any:
         self.ready()
         chosen, since = self._some(symbols), self.moment(since, "since")
-        news = await self.streams.next((kind, chosen), lambda: subject(self, chosen))
+        news = await self._next((kind, chosen), lambda: subject(self, chosen))
         return self._part(*news, since, limit, "timestamp")
 
     def _some(self: Any, symbols: Any) -> frozenset[str] | None:
@@ -197,7 +217,7 @@ class WatchFace:
         self.supported("watchPositions", params or {})
         chosen = frozenset(m.symbol for m in self.contracts_among(symbols, "watchPositions"))
         since = self.moment(since, "since")
-        news = await self.streams.next(("positions", chosen), lambda: topics.Positions(self, chosen))
+        news = await self._next(("positions", chosen), lambda: topics.Positions(self, chosen))
         return self.filter_by_since_limit(
             news, since, None if limit is None else self._limit(limit, 0), "timestamp", True
         )
@@ -233,7 +253,7 @@ class WatchFace:
 
     async def _rates(self: Any, kind: str, symbols: list[str] | None, tell: Any) -> Any:
         chosen = self._contract_key(symbols)
-        return await self.streams.next((kind, chosen), lambda: topics.Rates(self, chosen, tell))
+        return await self._next((kind, chosen), lambda: topics.Rates(self, chosen, tell))
 
     def _contract_key(self: Any, symbols: Any) -> tuple[str, ...]:
         chosen = tuple(sorted({m.symbol for m in self.contracts_among(symbols, "watch")}))
@@ -293,6 +313,11 @@ class WatchFace:
             "unWatchMyTrades", params, ("fills", self._some(None if symbol is None else [symbol]))
         )
 
+    async def un_watch_balance(self: Any, params: Params = None) -> Any:
+        """End `watch_balance` of the same wallet."""
+        wallet = self.wallet((params or {}).get("type"))
+        return self._end("unWatchBalance", params, ("balance", wallet), "type")
+
     async def un_watch_positions(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
         """End `watch_positions` of the same symbols."""
         return self._end("unWatchPositions", params, ("positions", frozenset(self._contract_key(symbols))))
@@ -315,11 +340,15 @@ class WatchFace:
         """End `watch_mark_prices` of the same symbols."""
         return self._end("unWatchMarkPrices", params, ("markPrices", self._contract_key(symbols)))
 
-    def _end(self: Any, method: str, params: Params, key: tuple[Any, ...]) -> bool:
-        self.supported(method, params or {})
+    def _end(self: Any, method: str, params: Params, key: tuple[Any, ...], *names: str) -> bool:
+        self.supported(method, params or {}, *names)
         return bool(
             self.streams.drop(key, ccxt.UnsubscribeError(f"{self.id} {key[0]} is not watched any more"))
         )
+
+    async def _next(self: Any, key: tuple[Any, ...], subject: Any) -> Any:
+        self.open()
+        return await self.streams.next(key, subject)
 
     # -- arguments and answers ----------------------------------------------------------------------------
 
