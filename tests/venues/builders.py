@@ -82,3 +82,13 @@ def totals(ex: VirtualExchange) -> dict[str, Any]:
 def open_account(path: Path, balances: dict[str, Any] | None = None, **options: Any) -> VirtualExchange:
     """A simulated exchange whose account is kept at `path`."""
     return exchange(balances, journal=path, **options)
+
+
+def ruled(symbol: str = "BTC/USDT", price: float = 100, **rules: Any) -> VirtualExchange:
+    """An exchange over flat bars of one market with rules of its own, and 100,000 USDT to trade it."""
+    m = Instrument.from_sizes(symbol, **{"tick": "0.01", "lot": "0.001", "min_notional": "5", **rules})
+    columns = [[price] * 10] * 4
+    bars = Bars.from_floats(m, MINUTE, [i * MINUTE for i in range(10)], *columns, [1_000.0] * 10)
+    funds = {"USDT": 100_000}
+    own = {"balances": {}, "swap_balances": funds} if m.derivative else {"balances": funds}
+    return VirtualExchange({"options": {"feed": Replay([bars]), **own}})

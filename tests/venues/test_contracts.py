@@ -82,7 +82,9 @@ def test_an_inverse_contract_is_settled_in_its_coin():
     assert order["fee"]["currency"] == "BTC"
     position = ex.fetch_position(INVERSE)
     assert position["contractSize"] == 100
-    assert position["initialMargin"] == pytest.approx(10_000 / order["average"] / 10, abs=1e-8)
+    # each fill's value, and a tenth of it, are rounded up
+    rounded = 1e-8 * (1 + len(order["trades"]))
+    assert position["initialMargin"] == pytest.approx(10_000 / order["average"] / 10, abs=rounded)
     mark = position["markPrice"]
     assert position["unrealizedPnl"] == pytest.approx(
         10_000 / position["entryPrice"] - 10_000 / mark, abs=2e-8
@@ -96,7 +98,7 @@ def test_leverage_changes_the_collateral_and_is_bounded_by_the_tiers():
     assert ex.set_leverage(20, LINEAR)["longLeverage"] == 20
     assert swap(ex)["used"] == pytest.approx(order["cost"] / 20)
     assert ex.fetch_leverages([LINEAR, OTHER])[OTHER]["longLeverage"] == 2
-    with pytest.raises(ccxt.BadRequest, match="leverage is not allowed"):
+    with pytest.raises(ccxt.BadRequest, match="whole number from 1 to 125, not 126"):
         ex.set_leverage(126, LINEAR)
     with pytest.raises(ccxt.BadRequest, match="whole number"):
         ex.set_leverage(2.5, LINEAR)
@@ -349,7 +351,7 @@ def test_money_moves_between_wallets_and_in_and_out():
         ex.withdraw("USDT", 1e6, "anywhere")
     with pytest.raises(ccxt.BadRequest, match="must be one of spot, swap"):
         ex.transfer("USDT", 5, "spot", "earn")
-    with pytest.raises(ccxt.InvalidOrder, match="two wallets"):
+    with pytest.raises(ccxt.BadRequest, match="two wallets"):
         ex.transfer("USDT", 5, "spot", "spot")
     ledger = ex.fetch_ledger("USDT", None, None, {"type": "swap"})
     assert sum(Decimal(str(e["amount"])) * (1 if e["direction"] == "in" else -1) for e in ledger) == 50_065

@@ -92,7 +92,9 @@ CALLS = (
     "fetch_order_book", "fetch_tickers", "fetch_positions", "fetch_position", "fetch_funding_rate", "fetch_funding_rate_history",
     "set_leverage", "set_margin_mode", "set_position_mode", "add_margin", "transfer", "withdraw", "deposit", "edit_order", "edit_orders",
     "create_orders", "cancel_all_orders_after", "close_position", "cancel_orders_for_symbols", "fetch_balance", "explain",
-    "create_market_order_with_cost",
+    "create_market_order_with_cost", "fetch_open_order", "fetch_closed_order", "fetch_orders_by_status", "fetch_deposit", "fetch_withdrawal",
+    "fetch_transfer", "fetch_ledger_entry", "cancel_orders_with_client_order_ids", "set_margin", "reduce_margin",
+    "fetch_margin_adjustment_history", "fetch_positions_history", "fetch_position_history", "fetch_my_liquidations", "advance_to",
 )  # fmt: skip
 
 

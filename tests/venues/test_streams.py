@@ -317,9 +317,10 @@ BAD: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("watch_ohlcv_for_symbols", ([SYMBOL],), ccxt.ArgumentsRequired, "pairs"),
     ("watch_ohlcv_for_symbols", ([],), ccxt.ArgumentsRequired, "at least one"),
     ("watch_orders", (None, None, None, {"stop": True}), ccxt.NotSupported, "stop"),
-    ("watch_balance", ({"type": "swap"},), ccxt.NotSupported, "type"),
+    ("watch_balance", ({"type": "margin"},), ccxt.BadRequest, "must be one of spot, swap"),
+    ("watch_balance", ({"code": "USDT"},), ccxt.NotSupported, "'code'; it knows type"),
     ("un_watch_trades", (SYMBOL, {"x": 1}), ccxt.NotSupported, "x"),
-    ("watch_positions", (), ccxt.NotSupported, "watchPositions"),
+    ("watch_positions", ([SYMBOL],), ccxt.NotSupported, "watchPositions"),
 ]
 
 

@@ -10,13 +10,14 @@ import ccxt
 
 from twinstar_kit.kernel.instruments import Instrument, Kind
 from twinstar_kit.kernel.ledger import Wallet
-from twinstar_kit.kernel.money import RATE_SCALE, from_units
+from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import OrdType, Side
 from twinstar_kit.venues.blotter import OrderRequest, VenueOrder
+from twinstar_kit.venues.core import ORDER_CAPACITY
 from twinstar_kit.venues.entry import OrderRefused
 from twinstar_kit.venues.order_terms import TRAILS, TRIGGERS
 from twinstar_kit.venues.port import Venue
-from twinstar_kit.venues.refusals import refusal, spoken
+from twinstar_kit.venues.refusals import Facts, refusal, spoken
 from twinstar_kit.venues.structures import LIMITS
 
 
@@ -87,8 +88,16 @@ class AccountFace:
         units = request.price or request.stop_px
         amount = from_units(request.order_qty, m.amount_scale)
         asset, cost = self.needed(m, request.side, amount, units, request.ord_type)
-        error: ccxt.ExchangeError = refusal(refused, m, self.free(m, asset), asset, cost)
-        return error
+        contracts = self.venue.blotter.contracts
+        facts = Facts(
+            self.free(m, asset),
+            asset,
+            cost,
+            self.venue.feed.last(m.symbol, self.venue.now()),
+            contracts.leverages.get(contracts.numbers.get(m.symbol, -1), 1),
+            m.max_orders or ORDER_CAPACITY,
+        )
+        return refusal(refused, m, facts)
 
     def free(self: Any, m: Instrument, asset: str) -> Decimal:
         """The free balance of `asset` in the wallet that an instrument is traded from."""
@@ -126,6 +135,9 @@ class AccountFace:
         """
         params = {name: value for name, value in (params or {}).items() if value is not None}
         self.supported("editOrder", params, *TRIGGERS, *TRAILS, "clientOrderId")
+        for name, value in (("type", type), ("side", side)):
+            if value is None:
+                raise ccxt.ArgumentsRequired(f"{self.id} editOrder() requires the argument {name!r}")
         order = self._find(id, symbol, params)
         m = order.instrument
         is_now = "limit" if order.ord_type in LIMITS else "market", "buy" if order.side > 0 else "sell"
@@ -160,7 +172,7 @@ class AccountFace:
                 f"{self.id} order {order.order_id} is a {order.ord_type.name.lower()}; it has no {name}"
             )
         if name == "trailingPercent":
-            return {"trail_rate": int(self._number(value, name) * RATE_SCALE / 100), "trail": 0}
+            return {"trail_rate": self._trail_rate(value), "trail": 0}
         if name == "trailingAmount":
             return {"trail": self._price(m, value, name), "trail_rate": 0}
         return {"stop_px": self._price(m, value, name)}
@@ -289,9 +301,9 @@ class AccountFace:
         self.venue.catch_up()
         name = params.get("clientOrderId")
         if name is not None:
-            order = self.venue.blotter.by_client_id.get(name)
+            order = self.venue.blotter.by_client_id.get(self.client_name(name))
         else:
-            order = self.venue.blotter.orders.get(int(id)) if str(id).isdigit() else None
+            order = self.venue.blotter.orders.get(order_number(id))
         if order is None:
             what = f"clientOrderId {name!r}" if name is not None else f"id {id!r}"
             raise ccxt.OrderNotFound(
@@ -303,3 +315,10 @@ class AccountFace:
             )
         self.venue.orders()
         return cast(VenueOrder, order)
+
+
+def order_number(id: Any) -> int:
+    """The number that an order's id stands for; 0, which no order has, when it stands for none."""
+    if isinstance(id, int) and not isinstance(id, bool):
+        return id
+    return int(id) if isinstance(id, str) and id.isascii() and id.isdecimal() and len(id) < 20 else 0

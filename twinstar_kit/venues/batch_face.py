@@ -14,6 +14,7 @@ from twinstar_kit.venues.refusals import spoken
 from twinstar_kit.venues.requests import OrderRequest
 
 FIELDS = ("symbol", "type", "side", "amount", "price", "params")
+CHANGES = ("id", *FIELDS)
 
 
 class BatchFace:
@@ -30,16 +31,9 @@ class BatchFace:
         others (one-cancels-other), or nothing is sent; sales of coins only reduce then, so that both need no more than there is.
         """
         self.supported("createOrders", params or {}, "oco")
-        if not isinstance(orders, list | tuple) or not orders:
-            raise ccxt.ArgumentsRequired(f"{self.id} createOrders() wants a list of orders, not {orders!r}")
-        for order in orders:
-            unknown = [name for name in order if name not in FIELDS] if isinstance(order, Mapping) else ["it"]
-            if unknown:
-                raise ccxt.BadRequest(
-                    f"{self.id} createOrders(): {order!r} must be a dict of {', '.join(FIELDS)}; {unknown[0]!r} is not known"
-                )
+        self._check_batch("createOrders", orders, FIELDS)
         requests = [self.prepared(*(order.get(name) for name in FIELDS)) for order in orders]
-        if (params or {}).get("oco"):
+        if self._flag({name: value for name, value in (params or {}).items() if value is not None}, "oco"):
             return self._linked(requests)
         return [self._sent(request) for request in requests]
 
@@ -63,13 +57,19 @@ class BatchFace:
     def edit_orders(self: Any, orders: list[Any], params: dict[str, Any] | None = None) -> Any:
         """Change several orders; each is a dict with the arguments of `edit_order`. Those before one that fails stay changed."""
         self.supported("editOrders", params or {})
-        if (
-            not isinstance(orders, list | tuple)
-            or not orders
-            or not all(isinstance(order, Mapping) for order in orders)
-        ):
-            raise ccxt.ArgumentsRequired(f"{self.id} editOrders() wants a list of orders, not {orders!r}")
-        return [AccountFace.edit_order(self, **order) for order in orders]
+        self._check_batch("editOrders", orders, CHANGES)
+        return [AccountFace.edit_order(self, *(order.get(name) for name in CHANGES)) for order in orders]
+
+    def _check_batch(self: Any, method: str, orders: Any, fields: tuple[str, ...]) -> None:
+        """An error when `orders` is no list of dicts with such fields."""
+        if not isinstance(orders, list | tuple) or not orders:
+            raise ccxt.ArgumentsRequired(f"{self.id} {method}() wants a list of orders, not {orders!r}")
+        for order in orders:
+            unknown = [name for name in order if name not in fields] if isinstance(order, Mapping) else ["it"]
+            if unknown:
+                raise ccxt.BadRequest(
+                    f"{self.id} {method}(): {order!r} must be a dict of {', '.join(fields)}; {unknown[0]!r} is not known"
+                )
 
     def _sent(self: Any, request: Any) -> Any:
         try:
@@ -92,6 +92,8 @@ class BatchFace:
     ) -> Any:
         """Cancel several orders; those before one that is not found stay canceled."""
         self.supported("cancelOrders", params or {})
+        if not isinstance(ids, list | tuple):
+            raise ccxt.ArgumentsRequired(f"{self.id} cancelOrders() wants a list of ids, not {ids!r}")
         return [AccountFace.cancel_order(self, id, symbol) for id in ids]
 
     def cancel_all_orders(self: Any, symbol: str | None = None, params: dict[str, Any] | None = None) -> Any:

@@ -15,6 +15,9 @@ from twinstar_kit.kernel.orders import Setting
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
 
+MOST_LEVERAGE = 1_000
+"""The highest leverage where a market has no margin tiers."""
+
 
 class ContractsFace:
     """Positions and how the account is set up; a mixin for classes of ccxt beside `AccountFace`."""
@@ -149,9 +152,11 @@ class ContractsFace:
         """Change the leverage of a market of contracts; the collateral of its positions follows."""
         self.supported("setLeverage", params or {}, "marginMode")
         m = self.contract(symbol, "setLeverage")
-        if isinstance(leverage, bool) or not isinstance(leverage, int | float) or leverage != int(leverage):
+        most = m.margin_tiers[0].leverage if m.margin_tiers else MOST_LEVERAGE
+        whole = not isinstance(leverage, bool) and isinstance(leverage, int | float) and leverage % 1 == 0
+        if not whole or not 1 <= leverage <= most:
             raise ccxt.BadRequest(
-                f"{self.id} setLeverage(): leverage must be a whole number, not {leverage!r}"
+                f"{self.id} setLeverage(): the leverage of {m.symbol} is a whole number from 1 to {most}, not {leverage!r}"
             )
         with spoken():
             self.venue.configure(Setting.LEVERAGE, m.symbol, int(leverage))

@@ -29,7 +29,7 @@ from twinstar_kit.kernel.explain import Explanation, explain
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
-from twinstar_kit.kernel.orders import OrdType, Reason, Setting
+from twinstar_kit.kernel.orders import OrdType, Reason, Setting, TriggerBy
 from twinstar_kit.kernel.records import event_t
 from twinstar_kit.venues.acting import act_on
 from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedBatch, VenueBatch
@@ -254,7 +254,7 @@ class VirtualVenue(Keeper):
                     f"{request.symbol}: the market data of {self.feed.spec} has ended",
                 )
             book = self._look(j, now)
-            market = (*self._best(book), int(self.engine.inst["last"][j]), int(self.engine.inst["mark"][j]))
+            market = (*self._best(book), *self._known(j))
             for each in (request, *request.linked):
                 check_against_market(each, self.engine.instruments[j], *market)
             refused, command = self._do(Command("place", now, request=request), book)
@@ -272,10 +272,12 @@ class VirtualVenue(Keeper):
             now = self._ready()
             order = self._open_order(order_id)
             j = self.engine.index_of(order.instrument.symbol)
-            book = self._look(j, now)
+            book, wanted = self._look(j, now), _as_request(order, changes)
+            if not order.dormant and not order.triggered:
+                check_against_market(wanted, order.instrument, *self._best(book), *self._known(j))
             refused, _ = self._do(Command("amend", now, (order_id,), terms=changes), book)
             if order_id in refused:
-                raise OrderRefused(refused[order_id], _as_request(order))
+                raise OrderRefused(refused[order_id], wanted)
             return order
 
     def cancel(self, order_id: int) -> VenueOrder:
@@ -411,6 +413,10 @@ class VirtualVenue(Keeper):
         inputs = np.concatenate([NO_RECORDS, *prices, *(mark_record(self.feed, k, now) for k in marked)])
         self._stepper.meet(inputs, lambda events: self._commit(Command("look", now), events))
 
+    def _known(self, j: int) -> tuple[int, int]:
+        """The last and the mark price of instrument `j` in price units, as the account knows them."""
+        return int(self.engine.inst["last"][j]), int(self.engine.inst["mark"][j])
+
     @staticmethod
     def _best(book: Events) -> tuple[int, int]:
         sides, prices = book["v"][:, 0], book["v"][:, 1]
@@ -433,15 +439,17 @@ class VirtualVenue(Keeper):
             raise OrderRefused(reason, None, f"{subject}: {reason.text}")
 
 
-def _as_request(order: VenueOrder) -> OrderRequest:
-    """An order as a request with what it has become."""
+def _as_request(order: VenueOrder, changes: Mapping[str, int]) -> OrderRequest:
+    """An order as a request with what is to change; what stays of its trigger and of post-only has been checked before."""
     return OrderRequest(
         order.instrument.symbol,
         order.side,
         OrdType(order.ord_type),
-        order.order_qty,
-        price=order.price,
-        stop_px=order.stop_px,
+        changes.get("qty", order.order_qty),
+        price=changes.get("price", order.price),
+        stop_px=changes.get("stop_px", 0),
+        time_in_force=order.time_in_force if "price" in changes else "GTC",
+        trigger_by=order.request.trigger_by if order.request else TriggerBy.LAST,
     )
 
 

@@ -65,7 +65,7 @@ class VirtualFace(
 
     def advance(self: Any, ms: int) -> int:
         """Move the venue's time on by `ms` milliseconds; returns the new time."""
-        if isinstance(ms, bool) or not isinstance(ms, int | float):
+        if isinstance(ms, bool) or not isinstance(ms, int | float) or not abs(ms) < 2**53:
             raise ccxt.BadRequest(f"{self.id} advance() wants milliseconds, not {ms!r}")
         with spoken():
             return self.venue.advance(ms)  # type: ignore[no-any-return]

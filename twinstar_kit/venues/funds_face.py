@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import ccxt
 
 from twinstar_kit.kernel.ledger import Account, Wallet
 from twinstar_kit.kernel.money import from_units
+from twinstar_kit.kernel.orders import Reason
 from twinstar_kit.venues.blotter import Posting
+from twinstar_kit.venues.entry import OrderRefused
 from twinstar_kit.venues.opening import account_names
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
@@ -105,8 +110,22 @@ class FundsFace:
             raise ccxt.ArgumentsRequired(f"{self.id} {method}() requires the argument 'amount'")
         self._known_asset(method, code)
         number, wallet = self._number(amount, "amount"), self.wallet(params.get("type"))
-        with spoken():
+        with spoken(), self._leaving(code, number, wallet):
             return self.parse_transaction(move(code, number, wallet) if wallet else move(code, number))
+
+    @contextmanager
+    def _leaving(self: Any, code: str, number: Decimal, wallet: Wallet) -> Iterator[None]:
+        """InsufficientFunds with the numbers, when there is not so much in a wallet."""
+        try:
+            yield
+        except OrderRefused as error:
+            if error.reason is not Reason.INSUFFICIENT_BALANCE:
+                raise
+            less = ", less what open positions have lost" if wallet is Wallet.SWAP else ""
+            raise ccxt.InsufficientFunds(
+                f"{self.id} {plain(number)} {code} is more than the {plain(self.venue.blotter.balance(code, wallet)[0])} {code} "
+                f"that is free in the {NAMES[wallet]} wallet{less}"
+            ) from None
 
     def _known_asset(self: Any, method: str, code: Any) -> None:
         if not isinstance(code, str) or code not in self.venue.blotter.scales:
@@ -210,7 +229,11 @@ class FundsFace:
         self._known_asset("transfer", code)
         source, target = self.wallet(fromAccount, "fromAccount"), self.wallet(toAccount, "toAccount")
         number = self._number(amount, "amount")
-        with spoken():
+        if source is target:
+            raise ccxt.BadRequest(
+                f"{self.id} transfer() moves money between two wallets, and {NAMES[source]} is one; name spot and swap"
+            )
+        with spoken(), self._leaving(code, number, source):
             return self.parse_transfer(self.venue.transfer(code, number, source, target))
 
     def parse_transfer(self: Any, transfer: Posting, currency: Any = None) -> Any:

@@ -67,14 +67,9 @@ class LookupFace:
                 f"{self.id} cancelOrdersWithClientOrderIds() wants a list of clientOrderIds, not {clientOrderIds!r}"
             )
         return [
-            AccountFace.cancel_order(self, "", symbol, {"clientOrderId": self._name_of(name)})
+            AccountFace.cancel_order(self, "", symbol, {"clientOrderId": self.client_name(name)})
             for name in clientOrderIds
         ]
-
-    def _name_of(self: Any, name: Any) -> str:
-        if not isinstance(name, str) or not name:
-            raise ccxt.BadRequest(f"{self.id} clientOrderId {name!r} must be a text of 1 to 64 characters")
-        return name
 
     # -- money --------------------------------------------------------------------------------------------
 

@@ -294,7 +294,7 @@ class MarketFace:
         self.supported("fetchOrderBook", params or {})
         m, now = self.instrument(symbol), self.venue.catch_up()
         with spoken():
-            bids, asks = self.venue.feed.book(m.symbol, now, limit or DEFAULT_LEVELS)
+            bids, asks = self.venue.feed.book(m.symbol, now, self._limit(limit, DEFAULT_LEVELS))
         return {
             "symbol": m.symbol,
             "bids": _levels(m, bids),

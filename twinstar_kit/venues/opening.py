@@ -9,8 +9,10 @@ from typing import Any
 
 from twinstar_kit.feeds.base import open_feed as feed_of
 from twinstar_kit.feeds.clock import Clock, ManualClock, ReplayClock, SystemClock, to_milliseconds
-from twinstar_kit.kernel.errors import UsageError
+from twinstar_kit.kernel.errors import OrderError, UsageError
+from twinstar_kit.kernel.loading import assets_of
 from twinstar_kit.kernel.models import Broker
+from twinstar_kit.kernel.money import to_decimal
 from twinstar_kit.venues.core import VirtualVenue
 from twinstar_kit.venues.port import Venue
 
@@ -137,9 +139,14 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
     feed = open_feed(options)
     funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     for name, amounts in funds.items():
-        if amounts is not None and not isinstance(amounts, Mapping):
-            raise UsageError(f"{name} {amounts!r} must map assets to amounts, such as {{'USDT': 10_000}}")
+        _check_funds(name, amounts)
     broker, clock = open_broker(options), open_clock(options, feed)
+    known = assets_of(feed.instruments)
+    for name, asset in (("fee_asset", broker.fee_asset), ("fee_tier_asset", broker.fee_tier_asset)):
+        if options.get(name) is not None and asset not in known:
+            raise UsageError(
+                f"{name} {asset!r} is not traded on {feed.spec}; choose one of its assets, such as {next(iter(known))}"
+            )
     if options.get("account") is not None:
         from twinstar_kit.venues.durable import open_named
 
@@ -149,6 +156,19 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
     from twinstar_kit.venues.durable import open_durable
 
     return open_durable(options["journal"], feed, clock, broker, **funds)
+
+
+def _check_funds(name: str, amounts: Any) -> None:
+    """UsageError when the option `name` holds no opening balances."""
+    if amounts is None:
+        return
+    if not isinstance(amounts, Mapping):
+        raise UsageError(f"{name} {amounts!r} must map assets to amounts, such as {{'USDT': 10_000}}")
+    for asset, amount in amounts.items():
+        try:
+            to_decimal(amount)
+        except (OrderError, TypeError):
+            raise UsageError(f"{name}: {amount!r} {asset} is not an amount") from None
 
 
 def renewed(venue: Any, options: Mapping[str, Any]) -> tuple[VirtualVenue, Path | None]:

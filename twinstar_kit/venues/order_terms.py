@@ -16,7 +16,8 @@ from twinstar_kit.kernel.orders import OrdType, SelfTrade, Side, TriggerBy
 from twinstar_kit.venues.market_data import book_records
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
-from twinstar_kit.venues.requests import TIME_IN_FORCE, OrderRequest
+from twinstar_kit.venues.requests import AT_ONCE, TIME_IN_FORCE, OrderRequest
+from twinstar_kit.venues.structures import LIMITS
 
 TRIGGERS = ("stopLossPrice", "takeProfitPrice", "triggerPrice", "stopPrice")
 TRAILS = ("trailingAmount", "trailingPercent")
@@ -77,17 +78,22 @@ class OrderTerms:
             | self._position(m, way, given)
         )
         terms |= self._shown(m, limit, given)
+        self._check_together(terms, kind)
         if given.get("cost") is not None:
             qty = self._by_cost(m, way, kind, amount, given["cost"])
         elif terms.get("close_position") and amount is None:
             qty = max(1, m.lot)
         else:
             qty = self._amount(m, way, amount, terms.get("price") or terms.get("stop_px") or 0)
-        name = given.get("clientOrderId", "")
-        if not isinstance(name, str) or len(name) > 64 or (name == "" and "clientOrderId" in given):
-            raise ccxt.BadRequest(f"{self.id} clientOrderId {name!r} must be a text of 1 to 64 characters")
+        name = self.client_name(given["clientOrderId"]) if "clientOrderId" in given else ""
         entry = OrderRequest(m.symbol, way, order_qty=qty, client_order_id=name, **terms)
         return self._with_legs(m, entry, given)  # type: ignore[no-any-return]
+
+    def client_name(self: Any, name: Any) -> str:
+        """A `clientOrderId`; BadRequest when it is none."""
+        if not isinstance(name, str) or not 1 <= len(name) <= 64:
+            raise ccxt.BadRequest(f"{self.id} clientOrderId {name!r} must be a text of 1 to 64 characters")
+        return name
 
     # -- triggers -----------------------------------------------------------------------------------------
 
@@ -170,16 +176,7 @@ class OrderTerms:
         if name == "trailingAmount":
             terms["trail"] = self._price(m, given[name], name)
         else:
-            percent = self._number(given[name], name)
-            if not 0 < percent < 100:
-                raise ccxt.InvalidOrder(
-                    f"{self.id} trailingPercent {plain(percent)} must be above 0 and below 100"
-                )
-            terms["trail_rate"] = int(percent * RATE_SCALE / 100)
-            if terms["trail_rate"] == 0:
-                raise ccxt.InvalidOrder(
-                    f"{self.id} trailingPercent {plain(percent)} is below the smallest, 0.000001"
-                )
+            terms["trail_rate"] = self._trail_rate(given[name])
         if "trailingTriggerPrice" in given:
             terms["activation_px"] = self._price(m, given["trailingTriggerPrice"], "trailingTriggerPrice")
         if "limitOffset" in given and not limit:
@@ -189,6 +186,19 @@ class OrderTerms:
         if limit:
             terms["limit_offset"] = self._price(m, given.get("limitOffset"), "limitOffset")
         return terms
+
+    def _trail_rate(self: Any, value: Any) -> int:
+        percent = self._number(value, "trailingPercent")
+        if not 0 < percent < 100:
+            raise ccxt.InvalidOrder(
+                f"{self.id} trailingPercent {plain(percent)} must be above 0 and below 100"
+            )
+        units = int(percent * RATE_SCALE / 100)
+        if units == 0:
+            raise ccxt.InvalidOrder(
+                f"{self.id} trailingPercent {plain(percent)} is below the smallest, 0.000001"
+            )
+        return units
 
     # -- the rest of its terms ----------------------------------------------------------------------------
 
@@ -298,6 +308,22 @@ class OrderTerms:
                 )
             terms["self_trade"] = SELF_TRADE[mode.upper()]
         return terms
+
+    def _check_together(self: Any, terms: dict[str, Any], kind: OrdType) -> None:
+        """InvalidOrder for conditions that contradict each other."""
+        hides = [name for name in ("hidden", "display_qty") if name in terms]
+        if len(hides) == 2:
+            raise ccxt.InvalidOrder(
+                f"{self.id} a hidden order shows nothing, so it has no iceberg; give one of the two"
+            )
+        if hides and terms["time_in_force"] in AT_ONCE:
+            raise ccxt.InvalidOrder(
+                f"{self.id} an order that is {terms['time_in_force']} never rests, so it cannot be hidden or an iceberg"
+            )
+        if terms.get("close_position") and kind in LIMITS and kind is not OrdType.LIMIT:
+            raise ccxt.InvalidOrder(
+                f"{self.id} closePosition with a trigger or a trail closes at market; send type market, or reduceOnly with an amount"
+            )
 
     def _flag(self: Any, given: dict[str, Any], name: str) -> bool:
         value = given.get(name, False)
