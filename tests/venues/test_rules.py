@@ -154,6 +154,9 @@ REFUSED = [
     ("no edits", lambda ex: ex.edit_orders([]), ccxt.ArgumentsRequired, "list of orders"),
     ("a book of no levels", lambda ex: ex.fetch_order_book(S, 0), ccxt.BadRequest, "above zero, not 0"),
     ("a book of text", lambda ex: ex.fetch_order_book(S, "5"), ccxt.BadRequest, "not '5'"),
+    ("an endless price", lambda ex: market(ex, 0.01, stopLossPrice=1e26), ccxt.InvalidOrder, "stopLossPrice 1e.26 is too large"),
+    ("an endless tip", lambda ex: limit(ex, 0.01, 50_000, icebergAmount=1e40), ccxt.InvalidOrder, "is too large"),
+    ("params that are text", lambda ex: ex.create_market_order_with_cost(S, "buy", 10, "x"), ccxt.BadRequest, "must be a dict, not 'x'"),
     ("no time at all", lambda ex: ex.advance(math.nan), ccxt.BadRequest, "not nan"),
     ("too much time", lambda ex: ex.advance(1e30), ccxt.BadRequest, "milliseconds"),
 ]  # fmt: skip

@@ -45,9 +45,12 @@ class AccountFace:
         self: Any, symbol: str, side: str, cost: float, params: dict[str, Any] | None = None
     ) -> Any:
         """Send a market order for as many lots as `cost` of the quote pays for, its fee not counted."""
-        return AccountFace.create_order(
-            self, symbol, "market", side, None, None, {"cost": cost, **(params or {})}
-        )
+        params = params or {}
+        if not isinstance(params, dict):
+            raise ccxt.BadRequest(
+                f"{self.id} createMarketOrderWithCost(): params must be a dict, not {params!r}"
+            )
+        return AccountFace.create_order(self, symbol, "market", side, None, None, {"cost": cost, **params})
 
     def create_market_buy_order_with_cost(
         self: Any, symbol: str, cost: float, params: dict[str, Any] | None = None

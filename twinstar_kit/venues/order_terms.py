@@ -11,7 +11,7 @@ import ccxt
 from twinstar_kit.feeds.clock import to_milliseconds
 from twinstar_kit.kernel.errors import OrderError, UsageError
 from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.money import RATE_SCALE, from_units, to_decimal
+from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, from_units, to_decimal
 from twinstar_kit.kernel.orders import OrdType, SelfTrade, Side, TriggerBy
 from twinstar_kit.venues.market_data import book_records
 from twinstar_kit.venues.port import Venue
@@ -419,11 +419,15 @@ class OrderTerms:
         number = self._number(value, what)
         if number <= 0:
             raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: {what} {plain(number)} must be above zero")
+        if number > from_units(MAX_UNITS, m.price_scale):
+            raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: {what} {value} is too large")
         with spoken():
             return m.price_units(self.price_to_precision(m.symbol, plain(number)))
 
     def _units(self: Any, m: Instrument, number: Decimal) -> int:
         lot = from_units(m.lot, m.amount_scale)
+        if number > from_units(MAX_UNITS, m.amount_scale):
+            raise ccxt.InvalidOrder(f"{self.id} {m.symbol}: amount {number} is too large")
         if number < lot:
             raise ccxt.InvalidOrder(
                 f"{self.id} {m.symbol}: amount {plain(number)} is below the smallest lot of {plain(lot)}"
