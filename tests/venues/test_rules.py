@@ -195,6 +195,17 @@ def test_options_with_values_that_cannot_be(options, words):
         VirtualExchange({"options": options})
 
 
+def test_a_live_feed_is_for_strategies():
+    from twinstar_kit import VirtualExchange
+    from twinstar_kit.feeds.simulated import SimulatedMarket
+
+    class Live(SimulatedMarket):
+        live = True
+
+    with pytest.raises(ccxt.BadRequest, match=r"is live.*`twinstar paper --feed` trades a strategy"):
+        VirtualExchange({"options": {"feed": Live(7)}})
+
+
 def test_hedge_mode_wants_to_know_which_side():
     ex = exchange(swap_balances={"USDT": 50_000}, leverage=10)
     ex.set_position_mode(True)

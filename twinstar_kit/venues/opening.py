@@ -38,7 +38,7 @@ BROKER = {
 }
 """Options that go to `kernel.models.Broker`."""
 OPTIONS = {
-    "feed": "simulated (default), simulated:SEED, replay:FILE, or a feed object",
+    "feed": "simulated (default), simulated:SEED, replay:FILE, depth:FILE,trades:FILE, or a feed object",
     "balances": "opening balances of the spot wallet, such as {'USDT': 10_000}",
     "swap_balances": "opening balances of the swap wallet, which contracts are traded from",
     "journal": "a file; the account is kept there and found again next time",
@@ -137,6 +137,11 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
 
         return AttachedVenue(options["session"], options.get("home"))
     feed = open_feed(options)
+    if getattr(feed, "live", False):
+        raise UsageError(
+            f"{feed.spec} is live, and trades that are heard of late would be missed here; `twinstar paper "
+            "--feed` trades a strategy on it"
+        )
     funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     for name, amounts in funds.items():
         _check_funds(name, amounts)
