@@ -174,10 +174,7 @@ def test_every_method_is_the_synchronous_one_awaited():
 def test_every_method_that_ccxt_has_for_sockets_is_the_plain_one():
     has = AsyncVirtualExchange().has
     theirs = {name for name in dir(ccxt.pro.Exchange) if name.endswith("_ws")}
-    assert {file(name) for name, value in has.items() if value and name.endswith("Ws")} >= theirs - {
-        # of what this exchange does not have
-        "fetch_position_for_symbol_ws",
-    }
+    assert {file(name) for name, value in has.items() if value and name.endswith("Ws")} >= theirs
     for name, value in has.items():
         if value and name.endswith("Ws"):
             assert getattr(AsyncVirtualExchange, file(name)) is getattr(AsyncVirtualExchange, file(name)[:-3])

@@ -86,16 +86,41 @@ def test_bars_give_a_share_of_their_volume():
 
 
 def test_a_queue_lets_a_touch_fill_when_what_stood_before_has_traded():
-    plain, queued = exchange(RICH), exchange(RICH, queue="risk_averse")
-    done = []
-    for ex in (plain, queued):
-        bid = ex.fetch_order_book(SYMBOL)["bids"][0][0]
-        order = ex.create_order(SYMBOL, "limit", "buy", 0.001, bid)
-        while (now := ex.fetch_order(order["id"]))["status"] == "open":
-            ex.advance(1_000)
-        done.append(now["lastTradeTimestamp"])
-        assert now["average"] == bid
-    assert done[1] <= done[0]
+    symbol, amount = "DOGE/KRW", 40_000
+    fills = {}
+    for queue in ("none", "risk_averse"):
+        ex = exchange({"KRW": 100_000_000}, queue=queue)
+        ex.advance(12_000)
+        bid, ahead = ex.fetch_order_book(symbol)["bids"][0]
+        order = ex.create_order(symbol, "limit", "buy", amount, bid)
+        ex.advance(60_000)
+        fills[queue] = ex.fetch_order(order["id"])["trades"]
+    # by hand: nothing trades lower in this minute; what trades at the price reaches the order when those before it are done
+    traded, expected = 0.0, []
+    for trade in ex.fetch_trades(symbol, order["timestamp"] + 1, 10_000):
+        assert trade["price"] >= bid
+        if trade["price"] == bid:
+            mine = max(0.0, traded + trade["amount"] - ahead) - max(0.0, traded - ahead)
+            traded += trade["amount"]
+            if mine > 0:
+                expected.append((trade["timestamp"], pytest.approx(mine)))
+    assert [(t["timestamp"], t["amount"]) for t in fills["risk_averse"]] == expected
+    assert expected
+    assert fills["none"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "price"),
+    [(None, 95), ("adverse_first", 95), ("open_low_high_close", 95), ("open_high_low_close", 105)],
+)
+def test_which_extreme_of_a_bar_comes_first_can_be_chosen(path, price):
+    ex = replay([(100, 100, 100, 100), (100, 110, 90, 100), (100, 100, 100, 100)], path=path)
+    ex.create_order(
+        SYMBOL, "market", "buy", 0.1, None, {"stopLoss": {"triggerPrice": 95}, "takeProfit": {"price": 105}}
+    )
+    ex.advance(60_000)
+    assert ex.fetch_my_trades()[-1]["price"] == price
+    assert ex.fetch_open_orders() == []
 
 
 def test_an_order_meets_the_book_when_it_arrives():

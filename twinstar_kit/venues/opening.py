@@ -27,6 +27,7 @@ BROKER = {
     "slippage": "the constant of the other slippage models",
     "protection_bps": "how far from where it began a market order may fill",
     "liquidity": "bounded (default): no more fills than rests or trades; unlimited: orders of any size fill whole",
+    "path": "which extreme of a bar comes first: adverse_first (default), open_high_low_close or open_low_high_close",
     "volume_share": "the share of a bar's volume that can be had",
     "queue": "none, risk_averse, probability_log or probability_power",
     "queue_power": "the power of the last of them",
