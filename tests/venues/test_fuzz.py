@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from typing import Any
 
 import ccxt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from venues.builders import exchange
+from venues.builders import begun, exchange, run, streaming
 
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.venues.order_terms import LEG_PARAMS, ORDER_PARAMS
+from twinstar_kit.venues.watch_face import WatchFace
 
 SYMBOLS = ("BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC", "USDT/KRW")
 NONSENSE = st.one_of(
@@ -111,3 +113,32 @@ def test_calls_of_nonsense(ex, name, arguments):
     assert not ex.venue.engine.ledger.sum(axis=1).any()
     for wallet in Wallet:
         assert all(free >= 0 and used >= 0 for free, used in ex.venue.balances(wallet).values())
+
+
+WATCHES = sorted(name for name in vars(WatchFace) if name.startswith(("watch_", "un_watch_")))
+LISTS = st.one_of(
+    st.lists(st.one_of(st.sampled_from(SYMBOLS), NONSENSE), max_size=3),
+    st.lists(st.lists(st.one_of(st.sampled_from((*SYMBOLS, "1m")), NONSENSE), max_size=3), max_size=2),
+)
+
+
+@FUZZ
+@given(
+    name=st.sampled_from(WATCHES),
+    arguments=st.lists(st.one_of(st.sampled_from(SYMBOLS), LISTS, NONSENSE), max_size=5),
+)
+def test_watching_nonsense(name, arguments):
+    wanted = list(inspect.signature(getattr(WatchFace, name)).parameters.values())[1:]
+    assume(sum(p.default is p.empty for p in wanted) <= len(arguments) <= len(wanted))
+
+    async def scenario() -> None:
+        ex = streaming(swap_balances={"USDT": 10_000})
+        watching = await begun(getattr(ex, name)(*arguments))
+        if watching.done():
+            error = watching.exception()
+            assert error is None or (isinstance(error, ccxt.BaseError) and "\n" not in str(error))
+        else:
+            watching.cancel()
+        await ex.close()
+
+    run(scenario())

@@ -315,8 +315,9 @@ class WatchFace:
 
     async def un_watch_balance(self: Any, params: Params = None) -> Any:
         """End `watch_balance` of the same wallet."""
+        self.supported("unWatchBalance", params or {}, "type")
         wallet = self.wallet((params or {}).get("type"))
-        return self._end("unWatchBalance", params, ("balance", wallet), "type")
+        return self._end("unWatchBalance", None, ("balance", wallet))
 
     async def un_watch_positions(self: Any, symbols: list[str] | None = None, params: Params = None) -> Any:
         """End `watch_positions` of the same symbols."""
@@ -340,8 +341,8 @@ class WatchFace:
         """End `watch_mark_prices` of the same symbols."""
         return self._end("unWatchMarkPrices", params, ("markPrices", self._contract_key(symbols)))
 
-    def _end(self: Any, method: str, params: Params, key: tuple[Any, ...], *names: str) -> bool:
-        self.supported(method, params or {}, *names)
+    def _end(self: Any, method: str, params: Params, key: tuple[Any, ...]) -> bool:
+        self.supported(method, params or {})
         return bool(
             self.streams.drop(key, ccxt.UnsubscribeError(f"{self.id} {key[0]} is not watched any more"))
         )
@@ -363,16 +364,16 @@ class WatchFace:
             isinstance(p, list | tuple) and len(p) == 2 for p in given
         ):
             raise ccxt.ArgumentsRequired(f"{self.id} wants pairs such as [['BTC/USDT', '1m']], not {given!r}")
+        for _, timeframe in given:
+            if not isinstance(timeframe, str) or timeframe not in TIMEFRAMES:
+                raise ccxt.BadRequest(
+                    f"{self.id} has no timeframe {timeframe!r}; it has {', '.join(TIMEFRAMES)}"
+                )
         pairs = sorted({(self.market(symbol)["symbol"], timeframe) for symbol, timeframe in given})
         if not pairs:
             raise ccxt.ArgumentsRequired(
                 f"{self.id} needs at least one pair of symbol and timeframe to watch"
             )
-        for _, timeframe in pairs:
-            if timeframe not in TIMEFRAMES:
-                raise ccxt.BadRequest(
-                    f"{self.id} has no timeframe {timeframe!r}; it has {', '.join(TIMEFRAMES)}"
-                )
         return pairs
 
     def _part(self: Any, cache: Any, new: int, since: int | None, limit: int | None, key: Any) -> Any:
