@@ -96,7 +96,7 @@ CALLS = (
     "create_orders", "cancel_all_orders_after", "close_position", "cancel_orders_for_symbols", "fetch_balance", "explain",
     "create_market_order_with_cost", "fetch_open_order", "fetch_closed_order", "fetch_orders_by_status", "fetch_deposit", "fetch_withdrawal",
     "fetch_transfer", "fetch_ledger_entry", "cancel_orders_with_client_order_ids", "set_margin", "reduce_margin",
-    "fetch_margin_adjustment_history", "fetch_positions_history", "fetch_position_history", "fetch_my_liquidations", "advance_to",
+    "fetch_margin_adjustment_history", "fetch_positions_history", "fetch_position_history", "fetch_my_liquidations",
 )  # fmt: skip
 
 

@@ -157,6 +157,9 @@ REFUSED = [
     ("an endless price", lambda ex: market(ex, 0.01, stopLossPrice=1e26), ccxt.InvalidOrder, "stopLossPrice 1e.26 is too large"),
     ("an endless tip", lambda ex: limit(ex, 0.01, 50_000, icebergAmount=1e40), ccxt.InvalidOrder, "is too large"),
     ("params that are text", lambda ex: ex.create_market_order_with_cost(S, "buy", 10, "x"), ccxt.BadRequest, "must be a dict, not 'x'"),
+    ("all bars", lambda ex: ex.fetch_ohlcv(S, "1m", 0, 10**9), ccxt.BadRequest, "1000000 at most; ask again"),
+    ("all trades", lambda ex: ex.fetch_trades(S, None, 10**9), ccxt.BadRequest, "100000 at most"),
+    ("all fundings", lambda ex: ex.fetch_funding_rate_history(L, 0, 10**9), ccxt.BadRequest, "1000000 at most"),
     ("no time at all", lambda ex: ex.advance(math.nan), ccxt.BadRequest, "not nan"),
     ("too much time", lambda ex: ex.advance(1e30), ccxt.BadRequest, "milliseconds"),
 ]  # fmt: skip
@@ -204,6 +207,17 @@ def test_a_live_feed_is_for_strategies():
 
     with pytest.raises(ccxt.BadRequest, match=r"is live.*`twinstar paper --feed` trades a strategy"):
         VirtualExchange({"options": {"feed": Live(7)}})
+
+
+def test_when_a_market_is_over_its_past_can_still_be_seen():
+    ex = exchange()
+    over = ex.venue.feed.span()[1]
+    ex.advance_to(over + 9 * 365 * 86_400_000)
+    trades = ex.fetch_trades(S, None, 5)
+    assert len(trades) == 5
+    assert over - 60_000 <= trades[-1]["timestamp"] < over
+    with pytest.raises(ccxt.MarketClosed, match="has ended"):
+        market(ex, 0.01)
 
 
 def test_hedge_mode_wants_to_know_which_side():

@@ -11,7 +11,7 @@ import ccxt
 from twinstar_kit.kernel.instruments import Instrument, Kind
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.money import from_units
-from twinstar_kit.kernel.orders import OrdType, Side
+from twinstar_kit.kernel.orders import OrdType, Reason, Side
 from twinstar_kit.venues.blotter import OrderRequest, VenueOrder
 from twinstar_kit.venues.core import ORDER_CAPACITY
 from twinstar_kit.venues.entry import OrderRefused
@@ -86,6 +86,8 @@ class AccountFace:
 
     def refused(self: Any, refused: OrderRefused, request: OrderRequest) -> ccxt.ExchangeError:
         """The ccxt error for a request that the venue refused."""
+        if refused.reason is Reason.NO_MARKET:
+            return ccxt.MarketClosed(f"{self.id} {refused}")  # there may be no prices to say more by
         request = refused.request or request
         m = self.venue.instruments[request.symbol]
         units = request.price or request.stop_px

@@ -13,6 +13,7 @@ from twinstar_kit.kernel.money import RATE_SCALE, from_units
 from twinstar_kit.venues.blotter import Funding
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import spoken
+from twinstar_kit.venues.windows import MOST_BARS
 
 DAY_MS = 86_400_000
 INTERVAL_MS = 8 * 3_600_000
@@ -96,7 +97,7 @@ class FundingFace:
         """Fundings that have happened, ascending: the first `limit` from `since` on, or the latest `limit` (100 by default)."""
         self.supported("fetchFundingRateHistory", params or {}, "until")
         m, now = self.contract(symbol, "fetchFundingRateHistory"), self.venue.catch_up()
-        limit = self._limit(limit, DEFAULT_ROWS)
+        limit = self._limit(limit, DEFAULT_ROWS, MOST_BARS)
         since, until = self._window(since, params or {}, now)
         begin = until - (limit + 1) * INTERVAL_MS if since is None else since
         end = until if since is None else min(until, since + (limit + 1) * INTERVAL_MS)

@@ -16,10 +16,10 @@ from twinstar_kit.kernel.money import MAX_UNITS, RATE_SCALE, from_units
 from twinstar_kit.venues.description import TIMEFRAMES
 from twinstar_kit.venues.port import Venue
 from twinstar_kit.venues.refusals import plain, spoken
+from twinstar_kit.venues.windows import MOST_BARS, MOST_TRADES, bar_rows, float_rows, latest_trades
 
 FIAT = {"KRW", "USD", "EUR", "JPY"}
 DEFAULT_BARS, DEFAULT_TRADES, DEFAULT_LEVELS = 500, 500, 10
-MINUTE_MS = 60_000
 
 
 class MarketFace:
@@ -340,7 +340,7 @@ class MarketFace:
         m, now = self.instrument(symbol), self.venue.catch_up()
         if not isinstance(timeframe, str) or timeframe not in TIMEFRAMES:
             raise ccxt.BadRequest(f"{self.id} has no timeframe {timeframe!r}; it has {', '.join(TIMEFRAMES)}")
-        limit, step = self._limit(limit, DEFAULT_BARS), parse_timeframe(timeframe)
+        limit, step = self._limit(limit, DEFAULT_BARS, MOST_BARS), parse_timeframe(timeframe)
         since, until = self._window(since, params or {}, now)
         with spoken():
             rows = bar_rows(self.venue.feed, m.symbol, step, since, limit, until, now)
@@ -358,7 +358,8 @@ class MarketFace:
         m, now = self.instrument(symbol), self.venue.catch_up()
         since, until = self._window(since, params or {}, now)
         with spoken():
-            rows = latest_trades(self.venue.feed, m.symbol, since, self._limit(limit, DEFAULT_TRADES), until)
+            most = self._limit(limit, DEFAULT_TRADES, MOST_TRADES)
+            rows = latest_trades(self.venue.feed, m.symbol, since, most, until)
         return self.parse_public_trades(m, rows)
 
     def parse_public_trades(self: Any, m: Instrument, rows: npt.NDArray[np.void]) -> list[dict[str, Any]]:
@@ -400,11 +401,15 @@ class MarketFace:
         until = self.moment(params.get("until"), "until")
         return self.moment(since, "since"), now + 1 if until is None else min(until, now + 1)
 
-    def _limit(self: Any, limit: int | None, default: int) -> int:
+    def _limit(self: Any, limit: int | None, default: int, most: int | None = None) -> int:
         if limit is None:
             return default
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ccxt.BadRequest(f"{self.id}: limit must be a whole number above zero, not {limit!r}")
+        if most is not None and limit > most:
+            raise ccxt.BadRequest(
+                f"{self.id}: limit may be {most} at most; ask again from where an answer ends"
+            )
         return limit
 
 
@@ -438,63 +443,3 @@ def rate(own: int, broker: Decimal) -> float:
 
 def _levels(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[float]]:
     return [[m.price(price), m.amount(amount)] for price, amount in rows.tolist()]
-
-
-def float_rows(m: Instrument, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
-    """Rows of `Bars.rows` as ccxt's lists, each number the nearest float to its decimal."""
-    price, amount = float(10**m.price_scale), float(10**m.amount_scale)
-    columns = [
-        rows[:, 0].tolist(),
-        *((rows[:, c] / price).tolist() for c in range(1, 5)),
-        (rows[:, 5] / amount).tolist(),
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def bar_rows(
-    feed: Any, symbol: str, step: int, since: int | None, limit: int, until: int, now: int
-) -> npt.NDArray[np.int64]:
-    """At most `limit` bars that open before `until`, the forming one included."""
-    from twinstar_kit.feeds.resample import ceil_time, floor_time
-
-    begin, forming_at = feed.span()[0], floor_time(now, step)
-    complete_until = min(until, forming_at)
-    forming = feed.forming_bar(symbol, now, step) if forming_at < until else None
-    tail = (
-        [np.asarray(forming).reshape(1, 6)]
-        if forming is not None and (since is None or forming[0] >= since)
-        else []
-    )
-    if since is None:
-        wanted = limit - len(tail)
-        at = max(begin, floor_time(until - 1, step) - wanted * step)
-        rows = (
-            feed.bars(symbol, at, complete_until, step).rows[-wanted:]
-            if wanted
-            else np.empty((0, 6), np.int64)
-        )
-        return np.concatenate([rows, *tail])
-    at, span, parts, count = ceil_time(max(since, floor_time(begin, step)), step), limit * step, [], 0
-    while at < complete_until and count < limit:
-        rows = feed.bars(symbol, at, min(at + span, complete_until), step).rows
-        parts.append(rows)
-        at, span, count = at + span, span * 2, count + len(rows)
-    return np.concatenate([np.empty((0, 6), np.int64), *parts, *tail])[:limit]
-
-
-def latest_trades(feed: Any, symbol: str, since: int | None, limit: int, until: int) -> npt.NDArray[np.void]:
-    """At most `limit` trades before `until`: the first ones at or after `since`, or the last ones."""
-    begin, span = feed.span()[0], max(1, limit // 32) * MINUTE_MS
-    if since is None:
-        end = until
-        parts = [feed.trades(symbol, max(begin, end - span), end)]
-        while sum(map(len, parts)) < limit and end - span > begin:
-            end, span = end - span, span * 2
-            parts.insert(0, feed.trades(symbol, max(begin, end - span), end))
-        return np.concatenate(parts)[-limit:]
-    at = max(since, begin)
-    parts = [feed.trades(symbol, at, min(at + span, until))]
-    while sum(map(len, parts)) < limit and at + span < until:
-        at, span = at + span, span * 2
-        parts.append(feed.trades(symbol, at, min(at + span, until)))
-    return np.concatenate(parts)[:limit]

@@ -45,7 +45,7 @@ class Stepper:
     """Steps an account through a feed's trades, or its bars where it has no trades.
 
     `pending` is market data that the account has met since the last event, `input_t` in order; it belongs to whatever
-    batch comes next.
+    batch comes next. `derivative` says which instruments are contracts.
     """
 
     def __init__(self, engine: Engine, feed: MarketData, timeframe_ms: int) -> None:
@@ -54,7 +54,7 @@ class Stepper:
         # what orders the last record that was met before a restart
         self.seen: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._busy: dict[int, int] = {}
-        self._derivative = np.array([m.derivative for m in engine.instruments])
+        self.derivative = np.array([m.derivative for m in engine.instruments])
         self._fee_instruments = sorted(set(engine.inst["fee_instrument"].tolist()) - {-1})
 
     # -- who is concerned ---------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ class Stepper:
 
     def concerned(self) -> npt.NDArray[np.bool_]:
         """Which instruments have open orders or positions of contracts."""
-        which = self._derivative & self.engine.inst["position"].any(axis=1)
+        which = self.derivative & self.engine.inst["position"].any(axis=1)
         which[self._orders()["instrument"]] = True
         return which
 
@@ -129,7 +129,7 @@ class Stepper:
         parts = []
         for j in np.flatnonzero(self.concerned()).tolist():
             parts.append(bar_records(self.feed, j, since, until, self.timeframe_ms))
-            if self._derivative[j]:
+            if self.derivative[j]:
                 parts.append(funding_records(self.feed, j, since, until))
         self.meet(after(in_order(parts), self.seen), commit)
 
@@ -150,7 +150,7 @@ class Stepper:
                     # depend on how often somebody looked
                     if 0 <= self._busy.get(j, -1) - first < minutes:
                         busy[j][self._busy[j] - first] = True
-            looks = [j for j in js if self._derivative[j] or self._watches_quotes(j)]
+            looks = [j for j in js if self.derivative[j] or self._watches_quotes(j)]
             upcoming = (
                 [minute]
                 if looks
@@ -191,7 +191,7 @@ class Stepper:
                 result |= low < o["price"] + touched if buy else high > o["price"] - touched
                 continue
             if o["trigger_by"] != TriggerBy.LAST and (
-                o["trigger_by"] == TriggerBy.BID_ASK or self._derivative[j]
+                o["trigger_by"] == TriggerBy.BID_ASK or self.derivative[j]
             ):
                 continue
             if (
@@ -221,7 +221,7 @@ class Stepper:
         if since == start and (traded or looks):
             parts.extend(self.fee_prices(start))
         for j in looks:
-            if self._derivative[j]:
+            if self.derivative[j]:
                 parts.append(funding_records(self.feed, j, since, until))
             for ts in range(-(-since // LOOK_MS) * LOOK_MS, until, LOOK_MS):
                 parts.append(mark_record(self.feed, j, ts))

@@ -12,8 +12,10 @@ from twinstar_kit.kernel.bars import parse_timeframe
 from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.venues.blotter import VenueFill
 from twinstar_kit.venues.core import VenueStopped
-from twinstar_kit.venues.market_face import MINUTE_MS, MarketFace, bar_rows, float_rows, latest_trades
+from twinstar_kit.venues.market_data import MINUTE_MS
+from twinstar_kit.venues.market_face import MarketFace
 from twinstar_kit.venues.streams import Moment
+from twinstar_kit.venues.windows import bar_rows, float_rows, latest_trades
 
 CACHED = 1_000
 """How many trades, bars, orders and fills a cache holds, as ccxt's own; options such as `tradesLimit` change it."""
