@@ -405,10 +405,8 @@ class VirtualVenue(Keeper):
 
     def _look_at_marks(self, now: int, j: int = -1, prices: Sequence[Events] = ()) -> None:
         """Mark the positions of contracts, and instrument `j`, at this instant."""
-        derivative = np.array([m.derivative for m in self.engine.instruments])
-        held = set(np.flatnonzero(self.engine.inst["position"].any(axis=1) & derivative).tolist())
-        marked = sorted(held | ({j} if j >= 0 and derivative[j] else set()))
-        inputs = np.concatenate([NO_RECORDS, *prices, *(mark_record(self.feed, k, now) for k in marked)])
+        marks = (mark_record(self.feed, k, now) for k in self._stepper.marked(j))
+        inputs = np.concatenate([NO_RECORDS, *prices, *marks])
         self._stepper.meet(inputs, lambda events: self._commit(Command("look", now), events))
 
     @staticmethod

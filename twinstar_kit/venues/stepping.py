@@ -65,9 +65,21 @@ class Stepper:
 
     def concerned(self) -> npt.NDArray[np.bool_]:
         """Which instruments have open orders or positions of contracts."""
-        which = self._derivative & self.engine.inst["position"].any(axis=1)
+        which = self._held()
         which[self._orders()["instrument"]] = True
         return which
+
+    def _held(self) -> npt.NDArray[np.bool_]:
+        which: npt.NDArray[np.bool_] = self._derivative & self.engine.inst["position"].any(axis=1)
+        return which
+
+    def marked(self, j: int = -1) -> list[int]:
+        """The instruments whose marks matter: those with positions of contracts, and `j` if it is one of contracts."""
+        which = self._held()
+        if j >= 0:
+            which[j] |= self._derivative[j]
+        marked: list[int] = np.flatnonzero(which).tolist()
+        return marked
 
     @property
     def idle(self) -> bool:
