@@ -42,6 +42,7 @@ from twinstar_kit.venues.market_data import (
     NO_RECORDS,
     MarketData,
     book_records,
+    joined,
     mark_record,
     prices_of,
 )
@@ -406,7 +407,7 @@ class VirtualVenue(Keeper):
     def _look_at_marks(self, now: int, j: int = -1, prices: Sequence[Events] = ()) -> None:
         """Mark the positions of contracts, and instrument `j`, at this instant."""
         marks = (mark_record(self.feed, k, now) for k in self._stepper.marked(j))
-        inputs = np.concatenate([NO_RECORDS, *prices, *marks])
+        inputs = joined((*prices, *marks))
         self._stepper.meet(inputs, lambda events: self._commit(Command("look", now), events))
 
     @staticmethod
