@@ -6,95 +6,38 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
+from inspect import signature
 
 from benchmarks.measure import Row
 
-
-def suites(rounds: int) -> dict[str, Callable[[], list[Row]]]:
-    """Every benchmark by name; imported when it runs."""
-
-    def history(name: str) -> Callable[[], list[Row]]:
-        def run() -> list[Row]:
-            from benchmarks import history
-
-            return getattr(history, name)(*() if name == "memory" else (rounds,))  # type: ignore[no-any-return]
-
-        return run
-
-    def startup(name: str, *arguments: int) -> Callable[[], list[Row]]:
-        def run() -> list[Row]:
-            from benchmarks import startup
-
-            return getattr(startup, name)(*arguments)  # type: ignore[no-any-return]
-
-        return run
-
-    def live(name: str) -> Callable[[], list[Row]]:
-        def run() -> list[Row]:
-            from benchmarks import live
-
-            return getattr(live, name)()  # type: ignore[no-any-return]
-
-        return run
-
-    def depth() -> list[Row]:
-        from benchmarks.depth import quoting
-
-        return quoting(rounds)
-
-    def orders() -> list[Row]:
-        from benchmarks.orders import callbacks
-
-        return callbacks(rounds)
-
-    def report() -> list[Row]:
-        from benchmarks.figures import report
-
-        return report(rounds)
-
-    def verify() -> list[Row]:
-        from benchmarks.lake_verify import lake_verify
-
-        return lake_verify(rounds)
-
-    def store() -> list[Row]:
-        from benchmarks.lake_store import store
-
-        return store(rounds)
-
-    def backfill() -> list[Row]:
-        from benchmarks.lake_backfill import lake_backfill
-
-        return lake_backfill()
-
-    found = {
-        "sma_cross": history("sma_cross"),
-        "breakout": history("breakout"),
-        "memory": history("memory"),
-        "depth": depth,
-        "report": report,
-        "startup": startup("startup", rounds),
-        "warm": startup("warm_backtest", min(rounds, 3)),
-        "cold": startup("cold_compile"),
-        "paper": live("paper_loop"),
-        "orders": orders,
-        "ccxt": live("ccxt_orders"),
-        "lake_store": store,
-        "lake_verify": verify,
-        "lake_backfill": backfill,
-    }
-    if find_spec("benchmarks.terminal"):
-        found["terminal"] = _terminal
-    return found
+SUITES = {
+    "sma_cross": "history.sma_cross",
+    "breakout": "history.breakout",
+    "memory": "history.memory",
+    "depth": "depth.quoting",
+    "report": "figures.report",
+    "startup": "startup.startup",
+    "warm": "startup.warm_backtest",
+    "cold": "startup.cold_compile",
+    "paper": "live.paper_loop",
+    "orders": "orders.callbacks",
+    "ccxt": "live.ccxt_orders",
+    "lake_store": "lake_store.store",
+    "lake_verify": "lake_verify.lake_verify",
+    "lake_backfill": "lake_backfill.lake_backfill",
+    "terminal": "terminal.run",
+}
+"""Every benchmark by name; it is imported when it runs."""
 
 
-def _terminal() -> list[Row]:
-    from importlib import import_module
-
-    return list(import_module("benchmarks.terminal").run())
+def measured(name: str, rounds: int) -> list[Row]:
+    """The rows of one benchmark."""
+    module, function = SUITES[name].split(".")
+    work = getattr(import_module(f"benchmarks.{module}"), function)
+    takes = "rounds" in signature(work).parameters
+    return work(rounds) if takes else work()  # type: ignore[no-any-return]
 
 
 def main() -> int:
@@ -104,14 +47,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each work (default 7)")
     chosen = parser.parse_args()
-    known = suites(chosen.rounds)
-    unknown = [name for name in chosen.names if name not in known]
+    unknown = [name for name in chosen.names if name not in SUITES]
     if unknown:
-        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(known)}")
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(SUITES)}")
     rows: list[Row] = []
-    for name in chosen.names or known:
+    for name in chosen.names or SUITES:
         print(f"... {name}", file=sys.stderr, flush=True)
-        rows += known[name]()
+        rows += measured(name, chosen.rounds)
     if chosen.json:
         print(json.dumps({"machine": machine(), "rows": [row.to_dict() for row in rows]}, indent=2))
     else:

@@ -156,9 +156,7 @@ def peer_strategy() -> Any:
     buy, gtx, limit = hft.BUY, hft.GTX, hft.LIMIT
 
     @njit
-    def run(
-        hbt: Any, interval: int, distance: int, amount: float, most: float, tick: float
-    ) -> int:  # pragma: no cover
+    def run(hbt: Any, interval: int, distance: int, amount: float, most: float, tick: float) -> int:
         first, number = 0, 1
         while hbt.elapse(interval) == 0:
             if first == 0:

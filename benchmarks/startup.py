@@ -36,7 +36,9 @@ def warm_backtest(rounds: int) -> list[Row]:
     )
     with tempfile.TemporaryDirectory() as folder:
         path = real[0] if real else save_bars(year(50_000), Path(folder) / "bars.parquet")
-        spent = median_fresh(rounds, "-c", MAIN, "backtest", "sma_cross", "--data", str(path), "--json")
+        spent = median_fresh(
+            min(rounds, 3), "-c", MAIN, "backtest", "sma_cross", "--data", str(path), "--json"
+        )
     named = "real" if real else "simulated"
     return [
         Row(

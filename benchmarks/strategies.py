@@ -24,3 +24,19 @@ class ChannelTrail(Strategy):
         elif self.entry.ready and ctx.bar.close > self.entry.upper:
             ctx.buy()
             ctx.trail_rate(self.trail)
+
+
+class ChannelStopTrail(ChannelTrail):
+    """The same with a stop loss beside the trailing stop, which vectorbt has no second one for."""
+
+    stop: float = Param(0.01, 0.0001, 0.5)
+
+    def on_bar(self, ctx: Context) -> None:
+        """As `ChannelTrail`; whichever of the two stops fills ends the other."""
+        if ctx.position > 0.0:
+            if self.leave.ready and ctx.bar.close < self.leave.lower:
+                ctx.close()
+        elif self.entry.ready and ctx.bar.close > self.entry.upper:
+            ctx.buy()
+            ctx.stop(ctx.bar.close * (1.0 - self.stop))
+            ctx.trail_rate(self.trail)

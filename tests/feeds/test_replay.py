@@ -133,7 +133,7 @@ def test_files_open_by_path_and_by_symbol(tmp_path):
     ("spec", "error", "words"),
     [
         ("simulatd", UsageError, "did you mean simulated"),
-        ("binance", UsageError, "use simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE"),
+        ("binance", UsageError, "use simulated, simulated:SEED, replay:PATH, depth:PATH or ccxt:EXCHANGE"),
         ("simulated:seven", UsageError, "whole number"),
         ("simulated:-1", UsageError, "whole number"),
         ("replay", UsageError, "replay:PATH"),

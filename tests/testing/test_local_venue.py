@@ -170,10 +170,12 @@ def test_a_feed_of_98_symbols_is_a_whole_venue():
     with LocalVenue(market, clock=ManualClock(START)) as venue:
         exchange = local_binance(venue)
         tickers = exchange.fetch_tickers()
-        assert len(tickers) == len(exchange.load_markets()) == len(market.instruments) == 98
+        spot = [one for one in market.instruments if not one.derivative]
+        assert len(tickers) == len(spot) == 98
+        assert len(exchange.load_markets()) == len(market.instruments)
         best = exchange.fetch_bids_asks()
         prices = exchange.fetch_last_prices()
-        for instrument in market.instruments[::17]:
+        for instrument in spot[::17]:
             symbol = instrument.symbol
             last = instrument.price(market.last(symbol, START))
             assert tickers[symbol]["last"] == prices[symbol]["price"] == last

@@ -47,6 +47,8 @@ context_t = np.dtype(
         ("entry", "f8"),
         ("denied", "i8"),
         ("n_proposals", "i8"),
+        ("worth", "i8"),
+        ("seen", "i8"),
         ("p_kind", "i8", (MAX_PROPOSALS,)),
         ("p_amount", "f8", (MAX_PROPOSALS,)),
         ("p_price", "f8", (MAX_PROPOSALS,)),
@@ -55,11 +57,11 @@ context_t = np.dtype(
 )
 """`ts` is the bar's close in ms, `index` counts bars from zero, `doubt` is 0 for what the venue said itself; `position` is in base, `cash` (free quote),
 `equity` and `entry` (average price paid, NaN while flat) are in quote. `denied` counts proposals that found no room
-in this record."""
+in this record. `worth` is the equity in money units, `seen` the number of the last event that the account here shows."""
 
 
 def new_context() -> np.ndarray:
     """A context for one strategy before its first bar, of shape (1,)."""
     context = np.zeros(1, context_t)
-    context["index"] = -1
+    context["index"] = context["seen"] = -1
     return context

@@ -60,22 +60,27 @@ class Desk:
 
     def __init__(self, code: int = 0, **arrays: Any) -> None:
         self._table = np.zeros(CODE + 1, np.int64)
-        for place, (name, (dtype, dimensions)) in enumerate(SHAPES.items()):
-            array = arrays[name]
-            if (
-                array.dtype != dtype
-                or array.ndim != dimensions
-                or not array.flags.c_contiguous
-                or not (array.size or name == "delays")
-            ):
-                raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")
-            self._table[place * WIDTH] = array.ctypes.data
-            self._table[place * WIDTH + 1 : place * WIDTH + 1 + dimensions] = array.shape
-            setattr(self, name, as_kernel_sees(array))
+        for name in SHAPES:
+            self.place(name, arrays[name])
         if arrays["ledger"].shape[1] != N_ACCOUNTS:
             raise UsageError(f"ledger must be int64 of shape (rows, {N_ACCOUNTS})")
         self._table[CODE] = code
         self.handle: Any = self if numba.config.DISABLE_JIT else int(self._table.ctypes.data)  # type: ignore[attr-defined]
+
+    def place(self, name: str, array: Any) -> None:
+        """Put `array` where the desk's `name` is; never while compiled code runs on this desk."""
+        dtype, dimensions = SHAPES[name]
+        if (
+            array.dtype != dtype
+            or array.ndim != dimensions
+            or not array.flags.c_contiguous
+            or not (array.size or name == "delays")
+        ):
+            raise UsageError(f"{name} must be a contiguous array of the kernel's {name} records")
+        at = list(SHAPES).index(name) * WIDTH
+        self._table[at] = array.ctypes.data
+        self._table[at + 1 : at + 1 + dimensions] = array.shape
+        setattr(self, name, as_kernel_sees(array))
 
 
 class DeskType(types.Type):  # type: ignore[misc]

@@ -46,7 +46,8 @@ def _mul_div_compiled(a: int, b: int, divisor: int) -> Any:
         # comes out right although both products wrap, and it corrects the guess exactly.
         guess = int(float(a) * float(b) / float(divisor))
         remainder = a * b - guess * divisor
-        return guess + remainder // divisor
+        # nearly always the guess is right, and a division of integers is slow
+        return guess if 0 <= remainder < divisor else guess + remainder // divisor
 
     return floor
 
@@ -56,7 +57,7 @@ def _mul_div_up_compiled(a: int, b: int, divisor: int) -> Any:
     def ceiling(a: int, b: int, divisor: int) -> Any:
         guess = int(float(a) * float(b) / float(divisor))
         remainder = a * b - guess * divisor
-        return guess - (-remainder) // divisor
+        return guess if -divisor < remainder <= 0 else guess - (-remainder) // divisor
 
     return ceiling
 

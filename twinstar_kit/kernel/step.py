@@ -91,7 +91,6 @@ def equity_of(d: Any, j: int) -> int:
 def market_step(d: Any, bars: Any, i: int, ctx: Any) -> None:
     """Let bar `i` meet the orders sent before it, then show the bar and the account to the strategy."""
     s = d.state[0]
-    before = s.seq
     if s.n_orders > 0 or d.inst[INSTRUMENT].kind != SPOT:
         on_bar(d, INSTRUMENT, bars, i, ctx)
     else:
@@ -110,10 +109,11 @@ def market_step(d: Any, bars: Any, i: int, ctx: Any) -> None:
     c.doubt = bars[i, 6] if bars.shape[1] > 6 else 0
     c.n_proposals = 0
     c.denied = 0
-    if s.seq != before or c.index == 0:
+    if s.seq != c.seen:
         through(d, SHOW, INSTRUMENT, i, bars, ctx)
-    if c.position != 0.0:
-        c.equity = equity_of(d, INSTRUMENT) / m.money_one
+    elif c.position != 0.0:
+        c.worth = equity_of(d, INSTRUMENT)
+        c.equity = c.worth / m.money_one
 
 
 @outlined
@@ -132,7 +132,9 @@ def show_account(d: Any, ctx: Any) -> None:
             if m.kind == INVERSE
             else money / amount
         )
-    c.equity = equity_of(d, INSTRUMENT) / m.money_one
+    c.worth = equity_of(d, INSTRUMENT)
+    c.equity = c.worth / m.money_one
+    c.seen = d.state[0].seq
 
 
 @hot
@@ -144,7 +146,7 @@ def order_step(d: Any, bars: Any, i: int, ctx: Any) -> int:
     c = ctx[0]
     if c.n_proposals > 0 or c.denied > 0:
         through(d, PROPOSALS, INSTRUMENT, i, bars, ctx)
-    return equity_of(d, INSTRUMENT)
+    return c.worth  # type: ignore[no-any-return]
 
 
 @outlined

@@ -113,7 +113,8 @@ class RunResult:
 
         if not len(self.bars):
             return trades(self.fill_records, self.instrument)
-        return trades(self.fill_records, self.instrument, int(self.bars.rows[-1, 4]), int(self.close_ts[-1]))
+        start, close = self.bars.rows[-1, 0], self.bars.rows[-1, 4]
+        return trades(self.fill_records, self.instrument, int(close), int(start) + self.bars.timeframe_ms)
 
     @cached_property
     def metrics(self) -> dict[str, float | int | None]:

@@ -18,7 +18,6 @@ from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.orders import NEVER, EventKind, OrdFlag, OrdStatus, OrdType, TriggerBy
 from twinstar_kit.venues.market_data import (
     MINUTE_MS,
-    NO_RECORDS,
     Integers,
     MarketData,
     Records,
@@ -27,6 +26,7 @@ from twinstar_kit.venues.market_data import (
     book_records,
     funding_records,
     in_order,
+    joined,
     mark_record,
     quote_record,
     stream_rows,
@@ -65,9 +65,21 @@ class Stepper:
 
     def concerned(self) -> npt.NDArray[np.bool_]:
         """Which instruments have open orders or positions of contracts."""
-        which = self.derivative & self.engine.inst["position"].any(axis=1)
+        which = self._held()
         which[self._orders()["instrument"]] = True
         return which
+
+    def _held(self) -> npt.NDArray[np.bool_]:
+        which: npt.NDArray[np.bool_] = self.derivative & self.engine.inst["position"].any(axis=1)
+        return which
+
+    def marked(self, j: int = -1) -> list[int]:
+        """The instruments whose marks matter: those with positions of contracts, and `j` if it is one of contracts."""
+        which = self._held()
+        if j >= 0:
+            which[j] |= self.derivative[j]
+        marked: list[int] = np.flatnonzero(which).tolist()
+        return marked
 
     @property
     def idle(self) -> bool:
@@ -76,7 +88,7 @@ class Stepper:
 
     def take_pending(self) -> Records:
         """The market data that the next batch begins with."""
-        taken = np.concatenate([NO_RECORDS, *self.pending])
+        taken = joined(self.pending)
         self.pending = []
         return taken
 
@@ -259,7 +271,7 @@ class Stepper:
                 concerned = self.concerned()
                 end = self.engine.act(Op.STREAM, ts=i, rows=rows[:stop])
                 part = inputs[i:end]
-                passing = np.isin(part["kind"], (InputKind.TRADE, InputKind.BAR))
+                passing = (part["kind"] == InputKind.TRADE) | (part["kind"] == InputKind.BAR)
                 met.append(part[concerned[part["instrument"]] | ~passing])
             i = end
             made = self.engine.drain()
@@ -270,7 +282,7 @@ class Stepper:
                 cut = len(met)
         if events:
             self.pending.extend(met[:cut])
-            commit(np.concatenate(events))
+            commit(events[0] if len(events) == 1 else np.concatenate(events))
         self.pending.extend(met[cut:])
 
     def _show_to_new(self, made: Records, ts: int, met: list[Records]) -> Records:

@@ -22,6 +22,17 @@ def decimal(fraction: Fraction) -> Decimal:
     return Decimal(fraction.numerator) / Decimal(fraction.denominator)
 
 
+def average_of(order: VenueOrder, worth: Fraction) -> Decimal:
+    """The average price of an order whose fills are worth `worth`."""
+    m = order.instrument
+    qty = Fraction(order.cum_qty)
+    if m.kind is Kind.INVERSE:
+        return (
+            decimal(qty * m.contract_size / worth).quantize(Decimal(1).scaleb(-m.price_scale - 8)).normalize()
+        )
+    return decimal(worth * 10**m.amount_scale / qty / m.contract_size)
+
+
 class Structures:
     """Parsers; a mixin for classes of ccxt."""
 
@@ -62,7 +73,7 @@ class Structures:
                 "filled": plain(filled),
                 "remaining": plain(from_units(order.order_qty, m.amount_scale) - filled),
                 "cost": plain(decimal(worth)),
-                "average": plain(self.average_of(order)) if order.fills else None,
+                "average": plain(average_of(order, worth)) if order.fills else None,
                 "status": order.status,
                 "fee": dict(fees[0]) if len(fees) == 1 else None,
                 "fees": fees,
@@ -73,18 +84,6 @@ class Structures:
         )  # fmt: skip
         parsed["trades"] = [self.parse_trade(fill) for fill in order.fills]
         return parsed
-
-    def average_of(self: Any, order: VenueOrder) -> Decimal:
-        """The average price of an order's fills."""
-        m = order.instrument
-        qty, worth = Fraction(order.cum_qty), sum((f.value for f in order.fills), Fraction(0))
-        if m.kind is Kind.INVERSE:
-            return (
-                decimal(qty * m.contract_size / worth)
-                .quantize(Decimal(1).scaleb(-m.price_scale - 8))
-                .normalize()
-            )
-        return decimal(worth * 10**m.amount_scale / qty / m.contract_size)
 
     def order_info(self: Any, order: VenueOrder) -> dict[str, Any]:
         """The order in the kernel's words and units, with the reason why it ended."""
