@@ -408,15 +408,8 @@ class VirtualVenue(Keeper):
 
     def _look_at_marks(self, now: int, j: int = -1, prices: Sequence[Events] = ()) -> None:
         """Mark the positions of contracts, and instrument `j`, at this instant."""
-<<<<<<< HEAD
-        derivative = self._stepper.derivative
-        held = set(np.flatnonzero(self.engine.inst["position"].any(axis=1) & derivative).tolist())
-        marked = sorted(held | ({j} if j >= 0 and derivative[j] else set()))
-        inputs = np.concatenate([NO_RECORDS, *prices, *(mark_record(self.feed, k, now) for k in marked)])
-=======
         marks = (mark_record(self.feed, k, now) for k in self._stepper.marked(j))
         inputs = joined((*prices, *marks))
->>>>>>> main
         self._stepper.meet(inputs, lambda events: self._commit(Command("look", now), events))
 
     def _known(self, j: int) -> tuple[int, int]:
