@@ -248,6 +248,8 @@ class RunResult:
             notes.append("SIMULATED market data: no exchange ever quoted these prices.")
         if self.broker.optimistic:
             notes.append("Optimistic: orders filled on the bar of their signal (fill=close).")
+        if self.instrument.derivative:
+            notes.append("Funding is left out: bars do not tell it.")
         if self.bars.off_tick:
             notes.append(f"{self.bars.off_tick} prices of the data are off the instrument's tick.")
         return notes
