@@ -35,7 +35,7 @@ export function mountTransfer(store, link) {
     showFree();
   };
   const showFree = () =>
-    setText(free, `${formatMoney(store.free(state.asset, source), state.asset)} ${state.asset}`);
+    setText(free, `${formatMoney(store.free(state.asset, state.source), state.asset)} ${state.asset}`);
   const submit = async (event) => {
     event.preventDefault();
     const target = state.source === "spot" ? "swap" : "spot";
