@@ -78,7 +78,9 @@ def _stretch(feed: str, symbol: str | None, said: dict[str, Any]) -> tuple[Any, 
 
     left = dict(said)
     # files may not say what they are of; a market does
-    named = {n: left.pop(n) for n in ("exchange", "tick", "lot") if n in left} if _of_files(feed) else {}
+    named: dict[str, Any] = {}
+    if _of_files(feed):
+        named = {n: left.pop(n) for n in ("exchange", "tick", "lot") if n in left}
     symbol = None if symbol is None else normalise_symbol(symbol)
     if symbol and _of_files(feed):
         named["symbol"] = symbol

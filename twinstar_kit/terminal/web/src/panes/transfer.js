@@ -9,7 +9,7 @@ export function mountTransfer(store, link) {
   const dialog = byId("transfer");
   const state = { asset: "", source: "spot" };
   const title = h("h2", { id: "transfer-title" }),
-    free = h("button", { type: "button", class: "plain num", title: "Move all of it" }),
+    free = h("button", { type: "button", class: "plain num", "aria-label": "Move all that is free" }),
     unit = h("span", { class: "field-unit" }),
     refusal = h("p", { class: "dialog-error", role: "alert", "data-testid": "transfer-error" });
   const amount = h("input", {
