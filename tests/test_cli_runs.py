@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from commands import Commands
 
@@ -55,6 +57,88 @@ def test_settings_reach_parameters_broker_and_window(twinstar, bars: Path):
     assert report["params"]["lookback"] == 20
     assert report["start_balance"] == 500
     assert report["bars"] == 2_880 - 720
+
+
+WEEK = ["--set", "since=2025-01-01", "--set", "until=2025-01-08", "--timeframe", "15m"]
+
+
+def test_a_perpetual_is_run_in_what_it_settles_in(twinstar):
+    inverse = [
+        "--feed",
+        "simulated:7",
+        "--symbol",
+        "BTC/USD:BTC",
+        "--set",
+        "start_balance=1",
+        "--set",
+        "amount=200",
+    ]
+    report = twinstar("backtest", "sma_cross", *inverse, *WEEK, "--json").json
+    assert (report["symbol"], report["start_balance"]) == ("BTC/USD:BTC", 1.0)
+    assert report["fills"] > 2
+    assert 0.9 < report["end_balance"] < 1.1  # coins, not dollars
+    assert "Funding is left out: bars do not tell it." in report["notes"]
+    assert "agree over 672 bars" in twinstar("parity", "sma_cross", *inverse, *WEEK).out
+
+
+def test_leverage_says_how_much_may_be_held(twinstar):
+    perpetual = ["--feed", "simulated:7", "--symbol", "BTC/USDT:USDT", *WEEK, "--set", "amount=0.3"]
+    assert (
+        twinstar("backtest", "sma_cross", *perpetual, "--json").json["fills"] == 0
+    )  # 0.3 BTC cost more than 10,000
+    geared = twinstar("backtest", "sma_cross", *perpetual, "--set", "leverage=5", "--json").json
+    assert geared["fills"] > 2
+    for wrong in ("0", "2.5", "much"):
+        line = twinstar("backtest", "sma_cross", *perpetual, "--set", f"leverage={wrong}").refusal
+        assert "leverage" in line
+        assert "whole number" in line
+    assert "fee_tiers" in twinstar("backtest", "sma_cross", *perpetual, "--set", "fee_tiers=1").refusal
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A feed over two files that do not say which market they are of: three minutes of a book and its trades."""
+    folder, start = tmp_path_factory.mktemp("recorded"), FIRST
+    rows = [
+        (n, side, 100.0 + way * (1 + n % 3), 5.0)
+        for n in range(180)
+        for side, way in (("bid", -1), ("ask", 1))
+    ]
+    book = {
+        "local_ts_ns": [(start + 1_000 * n) * 1_000_000 for n, *_ in rows],
+        "event_ms": [start + 1_000 * n for n, *_ in rows],
+        "transact_ms": pa.nulls(len(rows), pa.int64()),
+        "prev_update_id": pa.nulls(len(rows), pa.int64()),
+        "first_update_id": [n for n, *_ in rows],
+        "last_update_id": [n for n, *_ in rows],
+        "type": ["update" if n else "snapshot" for n, *_ in rows],
+        "side": [side for _, side, *_ in rows],
+        "price": [price for *_, price, _ in rows],
+        "amount": [amount for *_, amount in rows],
+    }
+    trades = {
+        "local_ts_ns": [(start + 1_000 * n + 500) * 1_000_000 for n in range(180)],
+        "timestamp": [start + 1_000 * n + 500 for n in range(180)],
+        "price": [100.0 + 0.01 * (n % 5) for n in range(180)],
+        "amount": [0.5] * 180,
+        "side": ["buy", "sell"] * 90,
+        "id": list(range(180)),
+    }
+    for name, columns in (("book", book), ("trades", trades)):
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    return f"depth:{folder / 'book.parquet'},trades:{folder / 'trades.parquet'}"
+
+
+def test_symbol_and_grid_say_what_the_files_of_a_feed_are_of(twinstar, recorded: str, bars: Path):
+    named = ["--symbol", "BTCUSDT", "--set", "tick=0.01", "--set", "lot=0.001"]
+    for feed in (recorded, f"replay:{bars}"):
+        report = twinstar("backtest", "sma_cross", "--feed", feed, *named, "--json").json
+        assert report["symbol"] == "BTC/USDT"
+        live = twinstar(
+            "paper", "sma_cross", "--feed", feed, *named, "--speed", "max", "--account", "a", "--json"
+        )
+        assert live.json["journal_digest"] == report["journal_digest"]
+    assert "no file" in twinstar("backtest", "sma_cross", "--feed", "depth:/nowhere/book.parquet").refusal
 
 
 def test_people_get_lines_and_a_word_about_simulated_data(twinstar, bars: Path):

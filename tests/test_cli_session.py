@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from commands import Commands
 
+from twinstar_kit.feeds import SimulatedMarket, save_bars
 from twinstar_kit.session import attach, list_sessions
 
 
@@ -52,6 +53,34 @@ def test_a_session_starts_trades_shows_itself_and_ends(twinstar: Commands):
     assert "manual" in twinstar("session", "flatten", "desk").out
     assert "has ended" in twinstar("session", "stop", "desk").out
     assert twinstar("session", "list", "--json").json == {"sessions": []}
+
+
+def test_the_wallet_that_contracts_are_traded_from_is_shown(twinstar: Commands):
+    assert twinstar("session", "start", "--feed", "simulated:3", "--speed", "60").code == 0
+    ran = twinstar("session", "run", "sma_cross", "--symbol", "BTC/USDT:USDT", "--set", "leverage=3")
+    assert ran.code == 0, ran.err
+    manual, strategy = twinstar("session", "status", "--json").json["accounts"]
+    assert manual["balances"]["USDT"] == {"free": "10000.00000000", "held": "0.00000000"}
+    assert (manual["swap_balances"], strategy["balances"]) == ({}, {})
+    assert set(strategy["swap_balances"]) == {"USDT"}
+    assert "USDT (swap)" in twinstar("session", "status").out
+
+
+def test_symbol_says_what_a_feed_is_of(twinstar: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    market = SimulatedMarket(7)
+    first = 1_735_689_600_000
+    save_bars(market.bars("BTC/USDT", first, first + 7_200_000), tmp_path / "minutes.parquet")
+    monkeypatch.chdir(tmp_path)  # the session runs elsewhere, and finds the file
+    started = twinstar("session", "start", "--feed", "replay:minutes.parquet", "--symbol", "LTC/USDT")
+    assert started.code == 0, started.err
+    with attach() as session:
+        assert [m.symbol for m in session.feed.instruments] == ["LTC/USDT"]
+    assert (
+        "leave it out"
+        in twinstar("session", "start", "x", "--feed", "simulated", "--symbol", "LTC/USDT").refusal
+    )
+    twice = ["--symbol", "LTC/USDT", "--symbol", "BTC/USDT"]
+    assert "given 2 times" in twinstar("session", "start", "x", "--feed", "depth:nope", *twice).refusal
 
 
 def test_a_killed_session_is_gone_and_starts_again(twinstar: Commands):

@@ -243,21 +243,41 @@ def test_a_recheck_finds_what_the_venue_has_revised(lake: Lake):
     first = walk(3_000)
     run(lake, MemorySource({SYMBOL: first}), 3_000)
     later = first.copy()
-    later[2_950, 4:] += 7
-    later[100, 4:] += 7
+    later[2_960, 4:] += 7
     source = MemorySource({SYMBOL: later})
     assert run(lake, source, 3_000).total("revised") == 0
     assert source.requests == 0
     report = run(lake, source, 3_000, recheck=100)
-    assert source.asked == [("bars", SYMBOL, at(2_900), 100)]
+    drawn, newest = source.asked
+    assert newest == ("bars", SYMBOL, at(2_950), 50)
+    assert (drawn[2] < at(2_950), drawn[3]) == (True, 50)
     assert (report.total("revised"), report.total("same")) == (1, 99)
-    assert np.array_equal(rows(lake)[2_900:], later[2_900:])
+    assert np.array_equal(rows(lake)[2_950:], later[2_950:])
     (entry,) = lake.log(SERIES)
     assert (entry["kind"], entry["old"], entry["new"]) == (
         "revision",
-        [first[2_950].tolist()],
-        [later[2_950].tolist()],
+        [first[2_960].tolist()],
+        [later[2_960].tolist()],
     )
+
+
+def test_a_recheck_draws_from_the_whole_series_and_the_same_for_the_same_lake(tmp_path: Path):
+    """Given old bars that the venue has changed, rechecks of a growing lake come upon them; equal lakes ask the same."""
+    told = []
+    for number in range(2):
+        with Lake(tmp_path / str(number)) as lake:
+            walked = walk(6_000)
+            run(lake, MemorySource({SYMBOL: walked}), 5_000)
+            changed = walked.copy()
+            changed[:4_000, 4:] += 7
+            source, found = MemorySource({SYMBOL: changed}), 0
+            for end in range(5_000, 6_000, 200):
+                found += run(lake, source, end, recheck=200).total("revised")
+            told.append((found, source.asked))
+    assert told[0] == told[1]
+    assert told[0][0] > 200  # bars far older than the newest were looked at, and not the same ones each time
+    rechecked = {since for _, _, since, count in told[0][1] if since < at(4_000)}
+    assert len(rechecked) > 4
 
 
 # --- failures ---

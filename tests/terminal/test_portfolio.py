@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
@@ -10,6 +11,8 @@ from terminal.conftest import BALANCES, NOON_MS
 from terminal.venue_backend import HeldClock, VenueBackend
 
 from twinstar_kit.feeds.base import Feed
+from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.orders import OrdType, Side
 from twinstar_kit.terminal.panes import ticker_rows
 from twinstar_kit.terminal.portfolio import Positions, Rates, equity, equity_history
@@ -35,6 +38,10 @@ def traded(market: Feed, clock: HeldClock) -> VenueBackend:
         clock.advance(HOUR_MS + 7_000)
     backend.refresh()
     return backend
+
+
+def marks_of(market: Feed, now_ms: int) -> Callable[[Instrument], int]:
+    return lambda m: market.mark(m.symbol, now_ms) or market.last(m.symbol, now_ms)
 
 
 def last_prices(market: Feed, now_ms: int) -> np.ndarray:
@@ -72,7 +79,9 @@ def test_equity_counts_every_asset_at_its_price(traded: VenueBackend, market: Fe
         if free or held:
             expected += (free + held) * in_usdt[asset]
     rates = Rates(market.instruments, "USDT")
-    assert equity(traded.accounts()[0].blotter, rates, last) == pytest.approx(float(expected), rel=1e-9)
+    assert equity(traded.accounts()[0].blotter, rates, last, marks_of(market, clock.now_ms)) == pytest.approx(
+        float(expected), rel=1e-9
+    )
 
 
 def test_the_past_of_equity_is_what_it_was_at_the_time(market: Feed):
@@ -86,7 +95,9 @@ def test_the_past_of_equity_is_what_it_was_at_the_time(market: Feed):
         backend.refresh()
         # a bar's close is the last price one millisecond before the next bar opens
         last = last_prices(market, clock.now_ms - 1)
-        seen[clock.now_ms] = equity(backend.accounts()[0].blotter, rates, last)
+        seen[clock.now_ms] = equity(
+            backend.accounts()[0].blotter, rates, last, marks_of(market, clock.now_ms)
+        )
         if minute in (5, 17, 29):
             side = Side.SELL if minute == 17 else Side.BUY
             clock.advance(30_000)
@@ -99,6 +110,41 @@ def test_the_past_of_equity_is_what_it_was_at_the_time(market: Feed):
     times, values = equity_history(backend.accounts()[0], market, rates, clock.now_ms)
     assert times.tolist() == sorted(seen)
     assert np.allclose(values, [seen[int(t)] for t in times], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "asset", "amount"), [("BTC/USDT:USDT", "USDT", "0.03"), ("BTC/USD:BTC", "BTC", "20")]
+)
+def test_the_past_of_equity_knows_contracts_and_what_moved_the_wallets(
+    market: Feed, symbol: str, asset: str, amount: str
+):
+    """A short that is widened, partly closed, and turned into a long; contracts at the close, as the past has no marks."""
+    clock = HeldClock(NOON_MS // HOUR_MS * HOUR_MS)
+    backend = VenueBackend(market, clock, {"USDT": "10000", "BTC": "0.2"})
+    venue, rates = backend.venues["manual"], Rates(market.instruments, "USDT")
+    m = next(m for m in market.instruments if m.symbol == symbol)
+    steps = {3: (Side.SELL, 1), 9: (Side.SELL, 1), 15: (Side.BUY, 1), 21: (Side.BUY, 3)}
+    seen: dict[int, float] = {}
+    for minute in range(26):
+        backend.refresh()
+        last = last_prices(market, clock.now_ms - 1)
+        close = market.last(symbol, clock.now_ms - 1)
+        seen[clock.now_ms] = equity(backend.accounts()[0].blotter, rates, last, lambda _, close=close: close)
+        clock.advance(30_000)
+        if minute == 1:
+            venue.transfer(
+                asset, Decimal("0.2") if asset == "BTC" else Decimal(9000), Wallet.SPOT, Wallet.SWAP
+            )
+        if minute in steps:
+            side, times = steps[minute]
+            request = OrderRequest(symbol, side, OrdType.MARKET, times * m.amount_units(amount))
+            assert backend.place(request, f"{minute}").ok
+        clock.advance(30_000)
+    backend.refresh()
+    assert [held.qty > 0 for held in venue.positions()] == [True]
+    times, values = equity_history(backend.accounts()[0], market, rates, clock.now_ms)
+    assert times.tolist() == sorted(seen)
+    assert np.allclose(values, [seen[int(t)] for t in times], rtol=0, atol=0.01)
 
 
 def test_there_is_no_past_before_the_account_was_opened(market: Feed, clock: HeldClock):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from twinstar_kit.kernel.errors import TwinStarError
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.kernel.models import Broker
+from twinstar_kit.kernel.orders import Setting
 from twinstar_kit.terminal.backend import MANUAL, AccountView, Answer
 from twinstar_kit.venues.blotter import Blotter, OrderRequest
 from twinstar_kit.venues.core import VenueBatch, VirtualVenue
@@ -80,7 +83,7 @@ class VenueBackend:
         self.views: list[AccountView] = []
         self.refreshed = threading.Condition()
         for name, owner in ({MANUAL: ""} | dict(strategies or {})).items():
-            blotter = Blotter(feed.instruments)
+            blotter = Blotter(feed.instruments, self.broker.leverage)
             self.recorders[name] = Recorder(blotter)
             self.venues[name] = VirtualVenue(feed, clock, self.broker, balances, self.recorders[name])
             self.views.append(AccountView(name, blotter, self.now_ms(), owner))
@@ -109,6 +112,22 @@ class VenueBackend:
         except TwinStarError as error:
             return Answer(False, str(error))
         return Answer(True, order_id=order_id)
+
+    def transfer(
+        self, asset: str, amount: Decimal, source: Wallet, target: Wallet, command_id: str
+    ) -> Answer:
+        try:
+            self.venues[MANUAL].transfer(asset, amount, source, target)
+        except TwinStarError as error:
+            return Answer(False, str(error))
+        return Answer(True)
+
+    def set_leverage(self, symbol: str, leverage: int, command_id: str) -> Answer:
+        try:
+            self.venues[MANUAL].configure(Setting.LEVERAGE, symbol, leverage)
+        except TwinStarError as error:
+            return Answer(False, str(error))
+        return Answer(True)
 
     def wait(self, timeout_s: float) -> None:
         recorder = self.recorders[MANUAL]

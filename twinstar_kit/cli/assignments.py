@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WINDOW = ("since", "until")
 INSTRUMENT = ("tick", "lot")
+WHOLE = ("seed", "leverage")
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -59,7 +60,7 @@ def assign(pairs: Sequence[str], parameters: Iterable[str], strategy: str = "the
         if key in own:
             sorted_.parameters[key] = value
         elif key in broker:
-            sorted_.broker[key] = _flag(key, value) if key == "close_at_end" else value
+            sorted_.broker[key] = _setting(key, value)
         elif key in WINDOW:
             sorted_.window[key] = _instant(key, value)
         elif key in INSTRUMENT:
@@ -110,6 +111,18 @@ def _instant(key: str, value: str) -> int:
         return to_milliseconds(value)
     except UsageError as error:
         raise UsageError(f"{key}: {error}") from None
+
+
+def _setting(key: str, value: str) -> Any:
+    """A broker's setting in its type; numbers that have decimals stay text, which is exact."""
+    if key == "close_at_end":
+        return _flag(key, value)
+    if key == "fee_tiers":
+        raise UsageError("fee_tiers is a table: --set cannot write it; give it to Broker in Python")
+    if key in WHOLE:
+        # what is no whole number is refused by the broker, with its rule
+        return int(value) if value.isdecimal() else value
+    return value
 
 
 def _flag(key: str, value: str) -> bool:

@@ -37,7 +37,7 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="A strategy parameter; a broker setting (fee_maker, fee_taker, slippage_bps, fill, path, start_balance, "
-        "amount, close_at_end); the window (since, until); or the instrument (tick, lot). May be repeated.",
+        "amount, leverage, close_at_end and the others of docs/kernel.md); the window (since, until); or the instrument (tick, lot). May be repeated.",
     ),
 ]
 Exchange = Annotated[str | None, typer.Option(metavar="NAME", help="The exchange that the bars come from.")]

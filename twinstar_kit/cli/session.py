@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from twinstar_kit.cli import options
 from twinstar_kit.cli.output import print_json, print_pairs, print_table
+from twinstar_kit.kernel.errors import UsageError
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The session; `default` when not given.")]
 
@@ -57,7 +58,7 @@ def status(name: Name = None, home: options.Home = None, json: options.Json = Fa
             account["name"],
             account["strategy"],
             account["status"],
-            ", ".join(_balance(asset, **sums) for asset, sums in account["balances"].items()),
+            _balances(account),
             ", ".join(f"{symbol} {amount}" for symbol, amount in account["positions"].items()),
             account["open_orders"],
             account["fills"],
@@ -74,7 +75,7 @@ def start(
         str | None,
         typer.Option(
             metavar="FEED",
-            help="simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE.",
+            help="simulated, simulated:SEED, replay:PATH, depth:PATH or ccxt:EXCHANGE.",
             show_default="simulated",
         ),
     ] = None,
@@ -88,6 +89,15 @@ def start(
             "--start", metavar="2025-01-31", help="Where a replay begins, UTC (else at its first bar)."
         ),
     ] = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            metavar="SYMBOL",
+            help="Of a venue: follow this one, may be repeated. Of a file: what it is of.",
+        ),
+    ] = None,
+    lake: options.Lake = None,
     home: options.Home = None,
 ) -> None:
     """Start a session in the background.
@@ -99,11 +109,33 @@ def start(
     Examples:
       twinstar session start
       twinstar session start replayed --feed replay:btc_1m.parquet --speed 60
+      twinstar session start live --feed ccxt:binance --symbol BTC/USDT --symbol ETH/USDT --lake market_data
     """
     from twinstar_kit.session import start_session
 
-    with start_session(name, feed=feed, speed=speed, start=begin) as session:
+    rules = _rules(feed, symbols or [])
+    with start_session(name, feed=feed, speed=speed, start=begin, rules=rules) as session:
         print(f"session {session.name} runs as process {session.pid}; `twinstar session stop` ends it")
+
+
+def _rules(feed: str | None, symbols: list[str]) -> dict[str, Any]:
+    """What `--symbol` says of the feed."""
+    from twinstar_kit.feeds import normalise_symbol
+    from twinstar_kit.settings import load_settings
+
+    if not symbols:
+        return {}
+    named = [normalise_symbol(symbol) for symbol in symbols]
+    kind = (feed or load_settings().feed).partition(":")[0]
+    if kind == "ccxt":
+        return {"symbols": named}
+    if kind == "simulated":
+        raise UsageError("--symbol: the simulated market has all its symbols; leave it out")
+    if len(named) > 1:
+        raise UsageError(
+            f"--symbol is given {len(named)} times: name files as {kind}:SYMBOL=PATH,SYMBOL=PATH"
+        )
+    return {"symbol": named[0]}
 
 
 def run(
@@ -187,6 +219,13 @@ def kill(name: Name = None, home: options.Home = None) -> None:
     from twinstar_kit.session import kill_session
 
     print(kill_session(name))
+
+
+def _balances(account: dict[str, Any]) -> str:
+    """Both wallets in one cell."""
+    cells = [_balance(asset, **sums) for asset, sums in account["balances"].items()]
+    cells += [f"{_balance(asset, **sums)} (swap)" for asset, sums in account["swap_balances"].items()]
+    return ", ".join(cells)
 
 
 def _balance(asset: str, free: str, held: str) -> str:

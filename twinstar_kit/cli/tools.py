@@ -17,7 +17,9 @@ def terminal(
     feed: Annotated[
         str | None,
         typer.Option(
-            metavar="FEED", help="simulated, simulated:SEED or replay:PATH.", show_default="simulated"
+            metavar="FEED",
+            help="simulated, simulated:SEED, replay:PATH, depth:PATH or ccxt:EXCHANGE.",
+            show_default="simulated",
         ),
     ] = None,
     port: Annotated[

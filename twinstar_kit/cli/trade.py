@@ -23,7 +23,8 @@ Data = Annotated[
 Feed = Annotated[
     str | None,
     typer.Option(
-        metavar="FEED", help="simulated, simulated:SEED or replay:PATH, with --set since= and until=."
+        metavar="FEED",
+        help="simulated, simulated:SEED, replay:PATH or depth:PATH,trades:PATH; --set since= and until= bound it.",
     ),
 ]
 
@@ -73,19 +74,31 @@ def _stored(symbol: str, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 def _stretch(feed: str, symbol: str | None, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """(feed, symbol, since, until, timeframe) as `session.backtest` takes it."""
-    from twinstar_kit.feeds import open_feed
+    from twinstar_kit.feeds import normalise_symbol, open_feed
 
-    opened = open_feed(feed)
-    symbol = symbol or opened.instruments[0].symbol
     left = dict(said)
+    # files may not say what they are of; a market does
+    named: dict[str, Any] = {}
+    if _of_files(feed):
+        named = {n: left.pop(n) for n in ("exchange", "tick", "lot") if n in left}
+    symbol = None if symbol is None else normalise_symbol(symbol)
+    if symbol and _of_files(feed):
+        named["symbol"] = symbol
+    opened = open_feed(feed, **named)
+    symbol = symbol or opened.instruments[0].symbol
     since, until = left.pop("since", None), left.pop("until", None)
-    if opened.simulated and (since is None or until is None):
+    if opened.spec.startswith("simulated") and (since is None or until is None):
         raise UsageError(
             "the simulated market has no first or last bar: say --set since=2025-01-01 --set until=2025-02-01"
         )
     first, last = opened.span()
     window = (first if since is None else since, last if until is None else until)
     return (opened, symbol, *window, left.pop("timeframe", "1m")), left
+
+
+def _of_files(feed: str) -> bool:
+    """Whether a feed reads files: a replay, or a recorded book."""
+    return feed.partition(":")[0] in ("replay", "depth")
 
 
 def backtest(
@@ -124,7 +137,9 @@ def paper(
     strategy: options.StrategyName,
     feed: Annotated[
         str,
-        typer.Option(metavar="FEED", help="simulated, simulated:SEED, replay:PATH or ccxt:EXCHANGE."),
+        typer.Option(
+            metavar="FEED", help="simulated, simulated:SEED, replay:PATH, depth:PATH or ccxt:EXCHANGE."
+        ),
     ] = "simulated",
     speed: Annotated[
         str | None,

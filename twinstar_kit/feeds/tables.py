@@ -46,9 +46,7 @@ def read_table(file: Path, choose: Choose = lambda names: COLUMNS) -> tuple[pa.T
     try:
         return read(file, choose)
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{file}: this is not a readable {kind} file ({str(error).splitlines()[0]})"
-        ) from None
+        raise DataError(f"{file}: this is not a readable {kind} file ({_printable(error)})") from None
 
 
 def _near(file: Path) -> str:
@@ -245,3 +243,9 @@ READERS: dict[str, tuple[str, Callable[[Path, Choose], tuple[pa.Table, dict[str,
     ".feather": ("Feather", _read_feather),
 }
 """What each suffix is called and read by."""
+
+
+def _printable(error: BaseException) -> str:
+    """The first line of a parser's message without the bytes that it quotes where they are no text."""
+    parts = str(error).splitlines()[0].split(": ")
+    return ": ".join(part for part in parts if part.isprintable() and part.isascii())

@@ -95,7 +95,7 @@ def day_of(run: RunResult, first_ms: int) -> Day:
     closed = trades[(trades["open"] == 0) & (trades["exit_ts"] > first_ms) & (trades["exit_ts"] <= last_ms)]
     return Day(
         str(np.datetime64(first_ms, "ms").astype("datetime64[D]")), first_ms, last_ms, b - a, m.money(before), m.money(after),
-        len(filled), m.money(int(filled["fee"].sum())), len(closed), m.money(int(closed["pnl"].sum())), m.quote,
+        len(filled), m.money(int(filled["fee"].sum())), len(closed), m.money(int(closed["pnl"].sum())), m.settle,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from twinstar_kit.lake.store import Lake
 
 COUNTS = ("requests", "added", "revised", "empty", "left")
+STRETCH = 60  # bars: a recheck draws stretches, as an answer of one bar costs as much as that of many
 GIVE_UP_AFTER = 3  # series in a row that the venue does not answer for
 
 Progress = Callable[..., None]  # called with (bars done, bars in all, note)
@@ -95,8 +97,8 @@ def backfill(
     """Ask `source` for every bar in [since, until) that the lake neither holds nor knows to be absent.
 
     Times are milliseconds UTC or ISO dates; without `since` each series goes on from its first bar, without `until`
-    to the last complete bar. `recheck` asks for the last so many stored bars of each series again, and keeps what the
-    venue has revised. `workers` requests are under way at once; the source keeps the venue's pace. What has been
+    to the last complete bar. `recheck` asks for so many stored bars of each series again, half of them the newest and
+    half drawn from the whole series, and keeps what the venue has revised. `workers` requests are under way at once; the source keeps the venue's pace. What has been
     answered stays in the lake however this ends. A series that the venue fails is named in the report, and the others
     go on; after three in a row that it did not answer the rest is left for later.
 
@@ -156,7 +158,7 @@ class _Job:
         self.part = SeriesBackfill(series)
         enrol(lake, source, series)
         self.since_ms, self.until_ms = span
-        self.todo = merge([*unasked(lake, series, self.since_ms, self.until_ms), *self._recent(recheck)])
+        self.todo = merge([*unasked(lake, series, self.since_ms, self.until_ms), *self._again(recheck)])
         self.part.wanted = length(self.todo, series.timeframe_ms)
         self._month = ""
 
@@ -212,13 +214,26 @@ class _Job:
             self.lake.compact(self.series, before_ms=month_span(month)[0])
         self._month = month
 
-    def _recent(self, recheck: int) -> list[Interval]:
-        """The last `recheck` stored bars, to be asked for again."""
-        last = self.lake.info(self.series).last_ms
-        if recheck <= 0 or last is None:
+    def _again(self, recheck: int) -> list[Interval]:
+        """Stored bars to be asked for again: half of `recheck` are the newest, half stretches drawn from all before.
+
+        The draw is that of the series and its last bar: the same lake asks for the same, a grown one for others.
+        """
+        info, step = self.lake.info(self.series), self.series.timeframe_ms
+        if recheck <= 0 or info.first_ms is None or info.last_ms is None:
             return []
-        until = last + self.series.timeframe_ms
-        return stored(self.lake, self.series, until - recheck * self.series.timeframe_ms, until)
+        until = info.last_ms + step
+        newest = max(info.first_ms, until - -(-recheck // 2) * step)
+        drawn, stretches = recheck // 2, (newest - info.first_ms) // (STRETCH * step)
+        if drawn >= stretches * STRETCH:
+            return stored(self.lake, self.series, max(info.first_ms, until - recheck * step), until)
+        draw = random.Random(f"{self.series} {info.last_ms}")
+        again = [(newest, until)]
+        for number in draw.sample(range(stretches), -(-drawn // STRETCH)):
+            begin = info.first_ms + number * STRETCH * step
+            again.append((begin, begin + min(STRETCH, drawn) * step))
+            drawn -= STRETCH
+        return [span for since, end in again for span in stored(self.lake, self.series, since, end)]
 
 
 def keep(lake: Lake, series: Series, answer: Answer, source: str, part: SeriesBackfill) -> None:

@@ -72,12 +72,12 @@ def tearsheet(
     body = "\n".join(
         (
             _header(title, bars, warnings),
-            _tiles(metrics, instrument.quote),
+            _tiles(metrics, instrument.settle),
             f'<section class="card">{divs["equity"]}</section>',
             f'<section class="card">{divs["price"]}</section>',
             f'<section class="card">{divs["calendar"]}</section>',
             f'<section class="card">{divs["trades"]}</section>',
-            _tables(metrics, instrument.quote),
+            _tables(metrics, instrument.settle),
             _recent(trades, bars),
             _facts(facts or {}),
             _formulas(),
@@ -144,7 +144,7 @@ def _recent(trades: NDArray[np.void], bars: Bars) -> str:
             f'<tr>{plain}<td class="number {tone}">{pnl:+,.2f}</td>'
             f'<td class="number {tone}">{float(t["ret"]):+.2%}</td></tr>'
         )
-    names = ("Amount", "Entry price", "Exit price", "Fees", f"Profit, {instrument.quote}", "Return")
+    names = ("Amount", "Entry price", "Exit price", "Fees", f"Profit, {instrument.settle}", "Return")
     head = "<th>Entry</th><th>Exit</th>" + "".join(f'<th class="number">{escape(n)}</th>' for n in names)
     title = f"Last {len(rows)} of {len(trades):,} trades" if len(trades) > len(rows) else "Trades"
     return f'<section class="card"><h2>{title}</h2><table><tr>{head}</tr>{"".join(rows)}</table></section>'

@@ -126,7 +126,7 @@ def _control(spec: ParamSpec) -> Any:
 
 def _drawn(run: RunResult, looked_at: int) -> str:
     """The result as a table, the equity as a line, and how many were looked at."""
-    cells = "".join(_cell(name, run.metrics[name], run.instrument.quote) for name in SHOWN)
+    cells = "".join(_cell(name, run.metrics[name], run.instrument.settle) for name in SHOWN)
     line = spark(run.equity_units / 10.0**run.instrument.quote_scale, run.start_balance)
     words = [
         f"{looked_at} combination{'s' if looked_at > 1 else ''} looked at; the best of many is luck in part.",

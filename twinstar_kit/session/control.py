@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +24,7 @@ from twinstar_kit.journal.folder import AccountFolder, SessionFolder, sessions
 from twinstar_kit.journal.inbox import Inbox
 from twinstar_kit.journal.lock import FileLock
 from twinstar_kit.kernel.errors import TwinStarError, UsageError
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.settings import load_settings
 
 if TYPE_CHECKING:
@@ -176,9 +178,12 @@ class Session:
         client = self.account(described["name"])
         client.refresh()
         replica = client.replica
+        swap = (
+            _amounts(replica.balances(Wallet.SWAP)) if any(m.derivative for m in replica.instruments) else {}
+        )
         return {
             "name": described["name"], "strategy": described["strategy"], "status": described["status"], "journal": described["journal"],
-            "balances": {asset: {"free": str(free), "held": str(held)} for asset, (free, held) in replica.balances().items() if free or held},
+            "balances": _amounts(replica.balances()), "swap_balances": swap,
             "positions": {m.symbol: m.amount(units) for m in replica.instruments if (units := replica.positions().get(m.symbol))
                           and m.symbol in {replica.instruments[f["instrument"]].symbol for f in replica.fills()}},
             "open_orders": len(replica.open_orders), "fills": len(replica.fills()),
@@ -227,6 +232,15 @@ class Session:
         self.close()
 
 
+def _amounts(balances: Mapping[str, tuple[Decimal, Decimal]]) -> dict[str, dict[str, str]]:
+    """What is there of each asset, as text without an exponent."""
+    return {
+        asset: {"free": f"{free:f}", "held": f"{held:f}"}
+        for asset, (free, held) in balances.items()
+        if free or held
+    }
+
+
 def _wait_free(folder: SessionFolder, ends: float) -> None:
     """Wait until the lock of an ending process is free."""
     while folder.owner() is not None:
@@ -263,7 +277,7 @@ def start_session(
 ) -> Session:
     """Start a session in a process of its own and attach to it; what is None comes from the settings.
 
-    `feed` is "simulated", "simulated:SEED" or "replay:PATH" (`rules` go to `open_feed`); `speed` is "real" or a factor;
+    `feed` is what `open_feed` takes, and `rules` go there too; `speed` is "real" or a factor;
     `broker` holds fee_maker, fee_taker, slippage_bps of the account `manual`. Unfinished strategies of the session go
     on. Raises UsageError or AccountLocked in one line when it cannot start, or when it runs already.
     """
@@ -273,7 +287,7 @@ def start_session(
     options = Options(
         str(settings.home), settings.session, _absolute(settings.feed), dict(rules or {}), settings.speed,
         {asset: str(amount) for asset, amount in (balances or settings.balances).items()},
-        {key: str(value) for key, value in broker.items()}, start,
+        {key: value if isinstance(value, int) else str(value) for key, value in broker.items()}, start,
     )  # fmt: skip
     folder = SessionFolder(settings.home, settings.session)
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -302,16 +316,17 @@ def start_session(
 
 
 def _absolute(feed: str) -> str:
-    """A replay's files by absolute paths, as the session runs in another folder."""
+    """The files of a feed by absolute paths, as the session runs in another folder."""
     kind, colon, rest = feed.partition(":")
-    if kind != "replay" or not rest:
+    if kind not in ("replay", "depth") or not rest:
         return feed
     if Path(rest).exists():
-        return f"replay:{Path(rest).resolve()}"
+        return f"{kind}:{Path(rest).resolve()}"
     parts = []
     for part in rest.split(","):
-        symbol, equals, path = part.rpartition("=")
-        parts.append(f"{symbol}{equals}{Path(path).expanduser().absolute()}")
+        role = next((r for r in ("funding:", "trades:") if part.startswith(r)), "")
+        symbol, equals, path = part.removeprefix(role).rpartition("=")
+        parts.append(f"{role}{symbol}{equals}{Path(path).expanduser().absolute()}")
     return f"{kind}{colon}{','.join(parts)}"
 
 

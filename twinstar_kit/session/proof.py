@@ -388,7 +388,7 @@ def _equity_rows(instrument: Instrument, one: Half, other: Half) -> list[dict[st
     steps += [(f"equity by {name}", b[name] - a[name]) for name in a if b[name] != a[name]]
     steps.append((f"end equity, {other.name}", sum(b.values())))
     return [
-        {"stage": stage, "equity": instrument.money(units), "quote": instrument.quote}
+        {"stage": stage, "equity": instrument.money(units), "quote": instrument.settle}
         for stage, units in steps
     ]
 

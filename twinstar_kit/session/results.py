@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinstar_kit.kernel.bars import Bars
-from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.instruments import Instrument, Kind
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.orders import EventKind, OrdType, Reason, Side
 from twinstar_kit.kernel.records import Digest
@@ -78,7 +78,7 @@ class RunResult:
     @property
     def start_units(self) -> int:
         """Money units at the start."""
-        return self.instrument.money_units(self.header["balances"][self.instrument.quote])
+        return self.instrument.money_units(self.header["balances"][self.instrument.settle])
 
     @property
     def start_balance(self) -> float:
@@ -212,10 +212,14 @@ class RunResult:
         table.loc[canceled["order_id"], "reason"] = [Reason(int(r)).text for r in canceled["reason"]]
         done = e[(e["kind"] == EventKind.FILLED) & (e["leaves_qty"] == 0)]
         table.loc[done["order_id"], "status"] = "filled"
-        parts = self.fills.assign(value=self.fills["price"] * self.fills["amount"]).groupby("order_id")
+        # an average price is what the whole would have cost the same at: of inverse contracts the harmonic mean
+        power = -1 if self.instrument.kind is Kind.INVERSE else 1
+        parts = self.fills.assign(value=self.fills["price"] ** power * self.fills["amount"]).groupby(
+            "order_id"
+        )
         sums = parts[["amount", "value", "fee"]].sum()
         table.loc[sums.index, "filled"] = sums["amount"]
-        table.loc[sums.index, "average"] = sums["value"] / sums["amount"]
+        table.loc[sums.index, "average"] = (sums["value"] / sums["amount"]) ** power
         table.loc[sums.index, "fee"] = sums["fee"]
         return table.reset_index(drop=True)
 
@@ -249,6 +253,8 @@ class RunResult:
             notes.append("SIMULATED market data: no exchange ever quoted these prices.")
         if self.broker.optimistic:
             notes.append("Optimistic: orders filled on the bar of their signal (fill=close).")
+        if self.instrument.derivative:
+            notes.append("Funding is left out: bars do not tell it.")
         if self.bars.off_tick:
             notes.append(f"{self.bars.off_tick} prices of the data are off the instrument's tick.")
         return notes
@@ -281,7 +287,7 @@ class RunResult:
         params = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return (
             f"<{self.strategy}({params}) on {self.instrument.symbol} {self.bars.timeframe}: {len(self.bars):,} bars, "
-            f"{len(self.fill_records):,} fills, {self.start_balance:,.2f} -> {self.end_balance:,.2f} {self.instrument.quote}>"
+            f"{len(self.fill_records):,} fills, {self.start_balance:,.2f} -> {self.end_balance:,.2f} {self.instrument.settle}>"
         )
 
     def _repr_html_(self) -> str:

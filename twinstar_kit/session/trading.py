@@ -162,6 +162,8 @@ def _opened(feed: Feed | str, rules: dict[str, Any]) -> Feed:
         return feed
     if feed.startswith("replay"):
         return open_feed(feed, **rules)
+    if feed.startswith("depth"):
+        return open_feed(feed, **{n: rules[n] for n in ("symbol", "exchange", "tick", "lot") if n in rules})
     for name in ("exchange", "tick", "lot"):
         if name in rules:
             raise UsageError(f"{name} = {rules[name]!r}: the {feed} feed has its own; leave it out")

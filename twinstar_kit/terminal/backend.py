@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Wallet
 from twinstar_kit.venues.blotter import Blotter, OrderRequest
 
 MANUAL = "manual"
@@ -30,6 +32,8 @@ class MarketData(Protocol):
     def trades(self, symbol: str, since_ms: int, until_ms: int) -> Any: ...
     def book(self, symbol: str, now_ms: int, depth: int = ...) -> Any: ...
     def tickers(self, now_ms: int) -> Any: ...
+    def mark(self, symbol: str, now_ms: int) -> int: ...
+    def next_funding(self, symbol: str, now_ms: int) -> Any: ...
 
 
 @dataclass(slots=True)
@@ -92,6 +96,14 @@ class Backend(Protocol):
 
     def cancel(self, account: str, order_id: int, command_id: str) -> Answer:
         """Cancel an open order of `account`."""
+
+    def transfer(
+        self, asset: str, amount: Decimal, source: Wallet, target: Wallet, command_id: str
+    ) -> Answer:
+        """Move free balance of `manual` from one wallet to the other."""
+
+    def set_leverage(self, symbol: str, leverage: int, command_id: str) -> Answer:
+        """Choose the leverage of a market of contracts for `manual`."""
 
     def wait(self, timeout_s: float) -> None:
         """Return when an account may have changed, at the latest after `timeout_s`."""

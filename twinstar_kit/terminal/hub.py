@@ -106,21 +106,55 @@ class Round:
 
         return str(self.once(("bars", instrument.symbol, since_ms), make))
 
+    def contract_json(self, instrument: Instrument) -> str:
+        feed = self.hub.backend.feed
+        return str(
+            self.once(
+                ("contract", instrument.symbol),
+                lambda: panes.dumps(panes.contract(instrument, feed, self.now_ms)),
+            )
+        )
+
+    def mark(self, instrument: Instrument) -> int:
+        """Price units that positions of an instrument are valued at: the mark, or the last price where there is none."""
+
+        def make() -> int:
+            mark = self.hub.backend.feed.mark(instrument.symbol, self.now_ms)
+            last = self.last[self.hub.numbers[instrument.symbol]]
+            return mark or round(float(last) * 10**instrument.price_scale)
+
+        return int(self.once(("mark", instrument.symbol), make))
+
+    def spot(self) -> dict[str, Any]:
+        """The spot positions of every account, by its name."""
+        hub = self.hub
+        found: dict[str, Any] = self.once(
+            "spot",
+            lambda: {
+                view.name: hub.followed(view).positions.fold(view.blotter.fills)
+                for view in hub.backend.accounts()
+            },
+        )
+        return found
+
     def account_json(self) -> str:
         hub = self.hub
-
-        def make() -> str:
-            views = hub.backend.accounts()
-            positions = {view.name: hub.followed(view).positions.fold(view.blotter.fills) for view in views}
-            return panes.dumps(panes.account(views, positions, hub.rates.money))
-
-        return str(self.once("account", make))
+        return str(
+            self.once(
+                "account",
+                lambda: panes.dumps(panes.account(hub.backend.accounts(), self.spot(), hub.rates.money)),
+            )
+        )
 
     def worth_json(self) -> str:
         hub = self.hub
-        return str(
-            self.once("worth", lambda: panes.dumps(panes.worth(hub.backend.accounts(), hub.rates, self.last)))
-        )
+
+        def make() -> str:
+            return panes.dumps(
+                panes.worth(hub.backend.accounts(), self.spot(), hub.rates, self.last, self.mark)
+            )
+
+        return str(self.once("worth", make))
 
 
 class EquityCurve:
@@ -156,6 +190,7 @@ class Hub:
     def __init__(self, backend: Backend, period_s: float = PERIOD_S) -> None:
         self.backend, self.period_s = backend, period_s
         self.instruments = backend.feed.instruments
+        self.numbers = {instrument.symbol: j for j, instrument in enumerate(self.instruments)}
         self.by_symbol = {instrument.symbol: instrument for instrument in self.instruments}
         self.step_ms = base_step(backend.feed) * MINUTE_MS
         self.rates = Rates(self.instruments, money_asset(self.instruments))
@@ -227,7 +262,7 @@ class Hub:
 
     def _follow_equity(self, news: Round) -> None:
         for view in self.backend.accounts():
-            worth = equity(view.blotter, self.rates, news.last)
+            worth = equity(view.blotter, self.rates, news.last, news.mark)
             self.followed(view).curve.add(news.now_ms, worth, news.version)
 
     def _message(self, tab: Tab, news: Round) -> str:
@@ -243,6 +278,7 @@ class Hub:
             told["market"] = moment
             book, trades = news.market_json(instrument)
             parts.append(f'"book":{book},"trades":{trades}')
+            parts.append(f'"contract":{news.contract_json(instrument)}')
             parts.append(f'"bars":{news.bars_json(instrument, tab.since_ms)}')
             tab.since_ms = max(tab.since_ms, news.now_ms // self.step_ms * self.step_ms - self.step_ms)
         state = (news.version, [view.stops for view in self.backend.accounts()])

@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.terminal import current, panes
-from twinstar_kit.terminal.commands import carry_out
+from twinstar_kit.terminal.commands import KINDS, carry_out
 from twinstar_kit.terminal.equity import EquityFigure
 from twinstar_kit.terminal.hub import Hub, Tab
 from twinstar_kit.terminal.routes import DIST, PREFIX
@@ -75,7 +75,7 @@ class Page:
             self.tab.select(message["symbol"], message.get("known", 0))
         elif kind == "ack":
             self.tab.acknowledge(message["seq"])
-        elif kind in ("place", "cancel"):
+        elif kind in KINDS:
             _commands.submit(self._command, message)
 
     def _open(self) -> None:

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from twinstar_kit.kernel.instruments import Instrument
 from twinstar_kit.kernel.ledger import Account
-from twinstar_kit.kernel.money import from_units
+from twinstar_kit.kernel.money import RATE_SCALE
 from twinstar_kit.kernel.orders import OrdType
+from twinstar_kit.terminal import positions
 from twinstar_kit.terminal.backend import AccountView, Backend, MarketData
-from twinstar_kit.terminal.portfolio import Position, Rates, equity, totals
+from twinstar_kit.terminal.portfolio import Marks, Rates, equity, totals, wallets
+from twinstar_kit.terminal.positions import WALLET_WORDS, Spot
 from twinstar_kit.terminal.wire import MINUTE_MS, base_step
 from twinstar_kit.venues.blotter import VenueFill, VenueOrder
 
@@ -38,7 +40,9 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
     maker, taker = backend.fees
     now = backend.now_ms()
     instruments = [
-        describe(m, feed, now) | {"fee_maker": maker, "fee_taker": taker} for m in feed.instruments
+        describe(m, feed, now)
+        | {"fee_maker": _fee(m.fee_maker, maker), "fee_taker": _fee(m.fee_taker, taker)}
+        for m in feed.instruments
     ]
     return {
         "session": backend.session,
@@ -54,6 +58,11 @@ def boot(backend: Backend, money: str) -> dict[str, Any]:
     }
 
 
+def _fee(own: int, usual: float) -> float:
+    """A fee as a fraction: the market's own, or that of the account's broker."""
+    return own / RATE_SCALE if own >= 0 else usual
+
+
 def describe(instrument: Instrument, feed: MarketData, now_ms: int) -> dict[str, Any]:
     """An instrument's rules as the page shows and applies them."""
     tick = instrument.price(instrument.tick)
@@ -64,6 +73,10 @@ def describe(instrument: Instrument, feed: MarketData, now_ms: int) -> dict[str,
         "symbol": instrument.symbol,
         "base": instrument.base,
         "quote": instrument.quote,
+        "settle": instrument.settle,
+        "kind": instrument.kind.name.lower(),
+        "contract_size": instrument.contract_size,
+        "most_leverage": instrument.margin_tiers[0].leverage if instrument.margin_tiers else 1,
         "tick": max(tick, 10.0**-decimals),
         "lot": instrument.amount(instrument.lot),
         "price_decimals": decimals,
@@ -137,41 +150,60 @@ def live_bars(instrument: Instrument, feed: MarketData, since_ms: int, now_ms: i
     ]
 
 
-def account(
-    views: Sequence[AccountView], positions: Mapping[str, Mapping[str, Position]], money: str
-) -> dict[str, Any]:
+def account(views: Sequence[AccountView], spot: Mapping[str, Spot], money: str) -> dict[str, Any]:
     """Balances, positions, open orders and the newest fills of every account of the session."""
     fills = [fill for view in views for fill in _fills(view)]
     fills.sort(key=lambda fill: (fill["ts"], fill["id"]), reverse=True)
     orders = [_order(view, order) for view in views for order in view.blotter.open.values()]
-    free, held = totals(views[0].blotter).get(money, (0.0, 0.0))
+    manual = views[0].blotter
     return {
         "strategies": [_strategy(view) for view in views if view.owner],
-        "balance": free + held,
+        "balance": totals(manual).get(money, 0.0),
         "balances": [
-            _owned(view) | {"asset": asset, "free": free, "held": held}
+            _owned(view) | {"wallet": WALLET_WORDS[wallet], "asset": asset, "free": free, "held": held}
             for view in views
-            for asset, (free, held) in totals(view.blotter).items()
+            for wallet, asset, free, held in wallets(view.blotter)
         ],
-        "positions": [
-            _position(view, symbol, position)
-            for view in views
-            for symbol, position in positions[view.name].items()
-        ],
+        "leverages": {
+            symbol: manual.contracts.leverages[j] for symbol, j in manual.contracts.numbers.items()
+        },
+        "positions": [row for view in views for row in positions.rows(view, spot[view.name])],
         "orders": sorted(orders, key=lambda order: -order["ts"]),
         "fills": fills[:FILLS],
         "fill_count": sum(len(view.blotter.fills) for view in views),
     }
 
 
-def worth(views: Sequence[AccountView], rates: Rates, last: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What moves with prices: equity of `manual`, and the worth of every balance by "account:asset"."""
+def worth(
+    views: Sequence[AccountView],
+    spot: Mapping[str, Spot],
+    rates: Rates,
+    last: npt.NDArray[np.float64],
+    marks: Marks,
+) -> dict[str, Any]:
+    """What moves with prices: equity of `manual`, every balance's worth by "account:wallet:asset", and the positions'."""
     values: dict[str, float | None] = {}
+    moving: dict[str, Any] = {}
     for view in views:
-        for asset, (free, held) in totals(view.blotter).items():
+        for wallet, asset, free, held in wallets(view.blotter):
             price = rates.rate(asset, last)
-            values[f"{view.name}:{asset}"] = (free + held) * price if np.isfinite(price) else None
-    return {"equity": equity(views[0].blotter, rates, last), "values": values}
+            key = f"{view.name}:{WALLET_WORDS[wallet]}:{asset}"
+            values[key] = (free + held) * price if np.isfinite(price) else None
+        moving |= positions.moving(view, spot[view.name], lambda symbol: rates.quoted(symbol, last), marks)
+    return {"equity": equity(views[0].blotter, rates, last, marks), "values": values, "positions": moving}
+
+
+def contract(instrument: Instrument, feed: MarketData, now_ms: int) -> dict[str, Any] | None:
+    """Mark price and next funding of a perpetual, where the feed knows them; None for spot."""
+    following = feed.next_funding(instrument.symbol, now_ms) if instrument.derivative else None
+    mark = feed.mark(instrument.symbol, now_ms) if instrument.derivative else 0
+    if not mark and following is None:
+        return None
+    return {
+        "mark": instrument.price(mark) or None,
+        "rate": following.rate / RATE_SCALE if following else None,
+        "next": following.ts if following else None,
+    }
 
 
 def _strategy(view: AccountView) -> dict[str, Any]:
@@ -199,6 +231,7 @@ def _order(view: AccountView, order: VenueOrder) -> dict[str, Any]:
         "filled": instrument.amount(filled),
         "remaining": instrument.amount(amount - filled),
         "ts": order.ts,
+        "reduce_only": order.reduce_only,
     }
 
 
@@ -228,23 +261,6 @@ def _fill(view: AccountView, fill: VenueFill) -> dict[str, Any]:
         "fee": fill.fee / 10 ** view.blotter.scales[fill.fee_asset],
         "fee_asset": fill.fee_asset,
         "ts": fill.ts,
-    }
-
-
-def _position(view: AccountView, symbol: str, position: Position) -> dict[str, Any]:
-    instrument = next(m for m in view.blotter.instruments if m.symbol == symbol)
-    if instrument.derivative:
-        return _owned(view) | {
-            "symbol": symbol,
-            "amount": instrument.amount(position.amount),
-            "average": position.average(instrument),
-            "free_text": str(from_units(abs(position.amount), instrument.amount_scale)),
-        }
-    free = view.blotter.ledger[instrument.base][Account.FREE]
-    sellable = min(free, position.amount) // instrument.lot * instrument.lot
-    return _owned(view) | {
-        "symbol": symbol,
-        "amount": instrument.amount(position.amount),
-        "average": position.average(instrument),
-        "free_text": str(from_units(sellable, instrument.amount_scale)),
+        "opens": not fill.closes if instrument.derivative else fill.side > 0,
+        "liquidation": fill.liquidation,
     }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinstar_kit.kernel.instruments import Instrument
-from twinstar_kit.kernel.ledger import Account
+from twinstar_kit.kernel.instruments import Instrument, Kind
+from twinstar_kit.kernel.ledger import Account, Wallet
 from twinstar_kit.terminal.backend import AccountView, MarketData
 from twinstar_kit.venues.blotter import Blotter, VenueFill
 
@@ -19,18 +19,20 @@ POINTS = 600
 STEPS_MS = tuple(m * MINUTE_MS for m in (1, 5, 15, 60, 240, 1_440, 10_080))
 
 
+Marks = Callable[[Instrument], int]
+"""Price units that contracts are valued at: the mark, or the last price where there is none."""
+
+
 @dataclass(slots=True)
 class Position:
-    """What an account bought of one symbol and has not sold, in units; `cost` includes no fees. Short contracts are below zero."""
+    """What an account bought of one spot symbol and has not sold, in units; `cost` includes no fees."""
 
     amount: int = 0
     cost: float = 0.0
 
     def take(self, fill: VenueFill) -> None:
         """Average cost: sales leave the average as it is; what is sold beyond the position never was part of it."""
-        if fill.instrument.derivative:
-            self._take_contracts(fill)
-        elif fill.side > 0:
+        if fill.side > 0:
             self.amount += fill.last_qty
             self.cost += float(fill.last_qty) * fill.last_px
         elif self.amount:
@@ -38,22 +40,14 @@ class Position:
             self.cost *= left / self.amount
             self.amount = left
 
-    def _take_contracts(self, fill: VenueFill) -> None:
-        closing = min(fill.last_qty, abs(self.amount)) if self.amount * fill.side < 0 else 0
-        if closing:
-            self.cost *= 1.0 - closing / abs(self.amount)
-            self.amount += fill.side * closing
-        self.cost += float(fill.last_qty - closing) * fill.last_px
-        self.amount += fill.side * (fill.last_qty - closing)
-
     def average(self, instrument: Instrument) -> float:
         """The average price paid, in the quote."""
-        return self.cost / abs(self.amount) / 10**instrument.price_scale if self.amount else 0.0
+        return self.cost / self.amount / 10**instrument.price_scale if self.amount else 0.0
 
 
 @dataclass(slots=True)
 class Positions:
-    """The positions of one account, kept up as fills come in."""
+    """The spot positions of one account, kept up as fills come in; those of contracts are in `Blotter.contracts`."""
 
     seen: int = 0
     by_symbol: dict[str, Position] = field(default_factory=dict)
@@ -61,6 +55,8 @@ class Positions:
     def fold(self, fills: Sequence[VenueFill]) -> Mapping[str, Position]:
         """Take in the fills that are new since the last call."""
         for fill in fills[self.seen :]:
+            if fill.instrument.derivative:
+                continue
             self.by_symbol.setdefault(fill.instrument.symbol, Position()).take(fill)
         self.seen = len(fills)
         return {symbol: position for symbol, position in self.by_symbol.items() if position.amount}
@@ -107,6 +103,10 @@ class Rates:
             return [(f"{quote}/{base}", -1)]
         return None
 
+    def quoted(self, symbol: str, last: npt.NDArray[np.float64]) -> float:
+        """The price of an instrument among the instruments' `last` prices."""
+        return float(last[self._numbers[symbol]])
+
     def rate(self, asset: str, last: npt.NDArray[np.float64]) -> float:
         """The price of one `asset` at the instruments' `last` prices; NaN when it has none."""
         path = self.path(asset)
@@ -114,43 +114,49 @@ class Rates:
             return float("nan")
         price = 1.0
         for symbol, power in path:
-            quoted = float(last[self._numbers[symbol]])
+            quoted = self.quoted(symbol, last)
             price *= quoted if power > 0 else (1.0 / quoted if quoted else float("nan"))
         return price
 
 
-def totals(blotter: Blotter) -> dict[str, tuple[float, float]]:
-    """Free and held amounts of the assets that are there, of both wallets, as floats."""
-    found = {}
-    for asset, scale in blotter.scales.items():
-        rows = [wallet[asset] for wallet in blotter.wallets.values()]
-        free, held = (
-            sum(row[a] for row in rows for a in part)
-            for part in ((Account.FREE,), (Account.HELD, Account.MARGIN))
-        )
-        if free or held:
-            found[asset] = (free / 10**scale, held / 10**scale)
+def wallets(blotter: Blotter) -> list[tuple[Wallet, str, float, float]]:
+    """Free and used amounts of the assets that are there: (wallet, asset, free, used); used stands behind orders and positions."""
+    found = []
+    for wallet, rows in blotter.wallets.items():
+        for asset, row in rows.items():
+            size = 10 ** blotter.scales[asset]
+            free, used = row[Account.FREE], row[Account.HELD] + row[Account.MARGIN]
+            if free or used:
+                found.append((wallet, asset, free / size, used / size))
     return found
 
 
-def equity(blotter: Blotter, rates: Rates, last: npt.NDArray[np.float64]) -> float:
-    """The worth of an account in the money asset, open contracts at the last price; assets without a price count nothing."""
+def totals(blotter: Blotter) -> dict[str, float]:
+    """Amounts of the assets that are there, in all wallets."""
+    found: dict[str, float] = {}
+    for _, asset, free, used in wallets(blotter):
+        found[asset] = found.get(asset, 0.0) + free + used
+    return found
+
+
+def equity(blotter: Blotter, rates: Rates, last: npt.NDArray[np.float64], marks: Marks) -> float:
+    """The worth of an account in the money asset, open contracts at their mark; assets without a price count nothing."""
     worth = 0.0
-    for asset, (free, held) in totals(blotter).items():
+    for asset, amount in totals(blotter).items():
         price = rates.rate(asset, last)
-        worth += (free + held) * price if np.isfinite(price) else 0.0
+        worth += amount * price if np.isfinite(price) else 0.0
     for position in blotter.contracts.held():
         m = position.instrument
-        quoted, rate = last[blotter.contracts.numbers[m.symbol]], rates.rate(m.settle, last)
-        if np.isfinite(quoted) and np.isfinite(rate):
-            worth += m.money(position.profit(round(quoted * 10**m.price_scale))) * rate
+        rate = rates.rate(m.settle, last)
+        worth += m.money(position.profit(marks(m))) * rate if np.isfinite(rate) else 0.0
     return worth
 
 
 def equity_history(view: AccountView, feed: MarketData, rates: Rates, now_ms: int) -> tuple[Any, Any]:
     """Equity since the account was opened, at most `POINTS` points: (times in ms, values), without the present.
 
-    Balances are led back from today's by the fills since, prices are closes of complete bars.
+    Balances are led back from today's by what moved them since; prices, also those of contracts, are closes of
+    complete bars.
     """
     begin = view.opened_ms
     step = next((s for s in STEPS_MS if (now_ms - begin) / s <= POINTS), STEPS_MS[-1])
@@ -158,7 +164,11 @@ def equity_history(view: AccountView, feed: MarketData, rates: Rates, now_ms: in
     if not len(times):
         return np.empty(0, np.int64), np.empty(0)
     value = np.zeros(len(times))
-    for asset, amount in _amounts_at(view.blotter, times).items():
+    amounts = _amounts_at(view.blotter, times)
+    for m in {fill.instrument: None for fill in view.blotter.fills if fill.instrument.derivative}:
+        profit = _profits_at(view.blotter, m, times, _closes_at(feed, m.symbol, times, step))
+        amounts[m.settle] = amounts.get(m.settle, np.zeros(len(times))) + profit
+    for asset, amount in amounts.items():
         path = rates.path(asset)
         if path is None:
             continue
@@ -171,20 +181,48 @@ def equity_history(view: AccountView, feed: MarketData, rates: Rates, now_ms: in
 
 
 def _amounts_at(blotter: Blotter, times: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-    now = {asset: free + held for asset, (free, held) in totals(blotter).items()}
-    amounts = {asset: np.full(len(times), amount) for asset, amount in now.items()}
-    for fill in blotter.fills:
-        instrument = fill.instrument
-        if instrument.derivative:
-            continue  # contracts move the swap wallet only
-        after = int(np.searchsorted(times, fill.ts, "left"))  # points before the fill had not seen it
-        base = int(fill.side) * instrument.amount(fill.last_qty)
-        money, fee = -base * instrument.price(fill.last_px), fill.fee / 10 ** blotter.scales[fill.fee_asset]
-        for asset, change in ((instrument.base, base), (instrument.quote, money), (fill.fee_asset, -fee)):
-            amounts.setdefault(asset, np.zeros(len(times)))[:after] -= change
+    """What was in the wallets at each time, by asset."""
+    amounts = {asset: np.full(len(times), amount) for asset, amount in totals(blotter).items()}
+    for posting in blotter.postings:
+        before = int(np.searchsorted(times, posting.ts, "left"))  # points before it had not seen it
+        values = amounts.setdefault(posting.asset, np.zeros(len(times)))
+        values[:before] -= posting.amount / 10 ** blotter.scales[posting.asset]
     for values in amounts.values():
         values[np.abs(values) < 1e-9] = 0.0  # what is left of floats that cancel
     return amounts
+
+
+def _profits_at(
+    blotter: Blotter, m: Instrument, times: npt.NDArray[np.int64], price: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """What the open contracts of `m` were worth beyond their cost at each time, in the asset they settle in."""
+    held = {0: (0.0, 0.0), 1: (0.0, 0.0)}  # amount and cost by slot; hedge mode has two
+    profit = np.zeros(len(times))
+    inverse = m.kind is Kind.INVERSE
+    worth = m.contract_size / price if inverse else m.contract_size * price  # of one
+    fills = [fill for fill in blotter.fills if fill.instrument is m]
+    for fill, following in zip(fills, [*fills[1:], None], strict=True):
+        slot = int(blotter.contracts.hedge and (fill.side > 0) == fill.closes)
+        held[slot] = _after(fill, *held[slot])
+        first, end = (
+            int(np.searchsorted(times, f.ts, "left")) if f else len(times) for f in (fill, following)
+        )
+        for amount, cost in held.values():
+            way = -np.sign(amount) if inverse else np.sign(amount)
+            if amount:
+                profit[first:end] += way * (abs(amount) * worth[first:end] - cost)
+    return profit
+
+
+def _after(fill: VenueFill, amount: float, cost: float) -> tuple[float, float]:
+    """Amount and cost of a position of contracts after a fill; what is closed takes its share of the cost along."""
+    qty, worth = fill.instrument.amount(fill.last_qty), float(fill.value)
+    closing = min(qty, abs(amount)) if amount * fill.side < 0 else 0.0
+    if closing:
+        cost *= 1.0 - closing / abs(amount)
+        amount += fill.side * closing
+    opening = qty - closing
+    return amount + fill.side * opening, cost + worth * opening / qty
 
 
 def _closes_at(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from twinstar_kit.journal.store import Batch
 from twinstar_kit.journal.tail import Tail
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.kernel.instruments import Instrument
+from twinstar_kit.kernel.ledger import Wallet
+from twinstar_kit.kernel.orders import Setting
 from twinstar_kit.session import attach, start_session
 from twinstar_kit.session.setup import as_strategy, strategy_name
 from twinstar_kit.settings import Settings, load_settings
@@ -37,7 +40,7 @@ class AccountTail:
         instruments = [Instrument.from_canonical(fields) for fields in self.tail.header["instruments"]]
         self.view = AccountView(
             described["name"],
-            Blotter(instruments),
+            Blotter(instruments, int(self.tail.header["broker"].get("leverage", 1))),
             0,
             described["strategy"] or "",
             dict(described.get("params") or {}),
@@ -123,6 +126,30 @@ class SessionBackend:
     def cancel(self, account: str, order_id: int, command_id: str) -> Answer:
         """Cancel an order; see `Backend`."""
         return self._send(account, {"type": "cancel", "order_id": order_id}, command_id)
+
+    def transfer(
+        self, asset: str, amount: Decimal, source: Wallet, target: Wallet, command_id: str
+    ) -> Answer:
+        """Move balance between wallets; see `Backend`."""
+        body = {
+            "type": "transfer",
+            "asset": asset,
+            "amount": str(amount),
+            "source": int(source),
+            "target": int(target),
+        }
+        return self._send(MANUAL, body, command_id)
+
+    def set_leverage(self, symbol: str, leverage: int, command_id: str) -> Answer:
+        """Choose a leverage; see `Backend`."""
+        body = {
+            "type": "configure",
+            "setting": int(Setting.LEVERAGE),
+            "symbol": symbol,
+            "value": leverage,
+            "slot": 0,
+        }
+        return self._send(MANUAL, body, command_id)
 
     def _send(self, account: str, body: dict[str, Any], command_id: str) -> Answer:
         with self._commands:

@@ -44,7 +44,12 @@ Second = Annotated[
     str | None, typer.Option(metavar="EXCHANGE", help="Where to look for bars that the venue has lost.")
 ]
 Recheck = Annotated[
-    int, typer.Option(metavar="BARS", min=0, help="Ask for the last so many bars of each series again.")
+    int,
+    typer.Option(
+        metavar="BARS",
+        min=0,
+        help="Ask for so many stored bars of each series again, half the newest, half drawn.",
+    ),
 ]
 Workers = Annotated[int, typer.Option(metavar="N", min=1, max=32, help="Requests under way at once.")]
 NOT_WHOLE = 1

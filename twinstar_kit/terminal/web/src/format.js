@@ -48,17 +48,20 @@ export function formatColumn(value, largest) {
   return fixed(largest > 0 ? Math.max(0, Math.min(8, 4 - Math.ceil(Math.log10(largest)))) : 0).format(value);
 }
 
-/** Money of `asset`, to the cent (KRW to the won). */
-export const formatMoney = (value, asset) =>
-  isNumber(value) ? fixed(asset === "KRW" ? 0 : 2).format(value) : DASH;
+const MONEY = ["USDT", "USDC", "USD", "EUR"];
 
-/** A balance: money assets to the cent, others to eight decimals without trailing zeros. */
-export const formatBalance = (value, asset) =>
-  ["USDT", "KRW", "USD"].includes(asset)
-    ? formatMoney(value, asset)
-    : isNumber(value)
-      ? fixed(8, 2).format(value)
-      : DASH;
+/** Money of `asset`: to the cent (KRW to the won), coins to eight decimals without trailing zeros. */
+export const formatMoney = (value, asset) => {
+  if (!isNumber(value)) return DASH;
+  if (asset === "KRW") return fixed(0).format(value);
+  return (MONEY.includes(asset) ? fixed(2) : fixed(8, 2)).format(value);
+};
+
+/** An amount with what it counts: 0.5 BTC, 100 contracts. */
+export const formatCounted = (value, instrument) =>
+  instrument.kind === "inverse"
+    ? `${formatLots(value, instrument)} ${value === 1 ? "contract" : "contracts"}`
+    : `${formatLots(value, instrument)} ${instrument.base}`;
 
 /** A ratio as a signed percentage. */
 export function formatPercent(ratio) {
@@ -67,12 +70,21 @@ export function formatPercent(ratio) {
   return `${ratio > 0 && text !== "0.00" ? "+" : ""}${text === "-0.00" ? "0.00" : text}%`;
 }
 
+/** A funding rate: a signed percentage to the fourth decimal. */
+export const formatRate = (ratio) => `${ratio > 0 ? "+" : ""}${fixed(4).format(ratio * 100)}%`;
+
+/** Time left: 07:59:30 */
+export const formatSpan = (ms) => new Date(ms).toISOString().slice(11, 19);
+
 /** A signed difference of prices. */
 export const formatMove = (value, instrument) => (value > 0 ? "+" : "") + formatPrice(value, instrument);
 
 /** A signed difference of money. */
-export const formatSigned = (value, asset) =>
-  isNumber(value) ? (value > 0 ? "+" : "") + formatMoney(value, asset) : DASH;
+export function formatSigned(value, asset) {
+  if (!isNumber(value)) return DASH;
+  const size = formatMoney(Math.abs(value), asset);
+  return /[1-9]/.test(size) ? (value > 0 ? "+" : "-") + size : size;
+}
 
 /** The reader's zone as a fixed offset in minutes, and its name. */
 export const zoneMinutes = -new Date().getTimezoneOffset();

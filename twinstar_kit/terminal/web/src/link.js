@@ -41,6 +41,15 @@ export class Link {
     return this.#command({ type: "cancel", account, order_id: orderId });
   }
 
+  /** Move free balance between wallets: {asset, amount, source, target}. */
+  transfer(move) {
+    return this.#command({ type: "transfer", ...move });
+  }
+
+  setLeverage(symbol, leverage) {
+    return this.#command({ type: "leverage", symbol, leverage });
+  }
+
   #command(message) {
     const id = crypto.randomUUID
       ? crypto.randomUUID()
@@ -100,6 +109,7 @@ export class Link {
       // A message may overtake a switch of symbol: what belongs to another symbol is dropped.
       if (message.book) store.emit("book", (store.book = message.book));
       if (message.trades) store.emit("trades", (store.trades = message.trades));
+      if ("contract" in message) store.emit("contract", (store.contract = message.contract));
       if (message.bars) store.emit("bars", message.bars);
     }
     if (message.worth) store.worth = message.worth;

@@ -11,6 +11,7 @@ import { mountTabs } from "./panes/tabs.js";
 import { mountTicket } from "./panes/ticket.js";
 import { mountToasts } from "./panes/toasts.js";
 import { mountTopBar } from "./panes/topbar.js";
+import { mountTransfer } from "./panes/transfer.js";
 import { mountWatch } from "./panes/watch.js";
 
 export { Chart } from "./chart/index.js";
@@ -26,6 +27,7 @@ const chart = mountChartPane(store, boot);
 mountWatch(store);
 mountTicket(store, link);
 mountBook(store);
+mountTransfer(store, link);
 mountDock(store, link);
 
 store.on("symbol", () =>

@@ -126,7 +126,7 @@ export class Chart {
 
   /** Orders and positions of the shown symbol, as price lines. */
   setOrders(orders, positions) {
-    this.orderLines.set(linesFor(orders, positions));
+    this.orderLines.set(linesFor(orders, positions, this.state.instrument));
   }
 
   /** Fills of the shown symbol, in time order, as markers. */

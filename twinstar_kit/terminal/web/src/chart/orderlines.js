@@ -1,7 +1,7 @@
 // Price lines that mirror the account: open orders, a strategy's stop, the average entry of a position.
 
 import { LineStyle } from "lightweight-charts";
-import { formatAmount } from "../format.js";
+import { formatLots } from "../format.js";
 import { THEME } from "./theme.js";
 
 /** Keeps one price line a key; lines that did not change are left alone. */
@@ -39,24 +39,35 @@ export class OrderLines {
   }
 }
 
-const WORDS = { limit: "LIMIT", stop: "STOP", trailing_stop: "TRAIL", market: "MARKET" };
+const WORDS = {
+  limit: "LIMIT",
+  stop: "STOP",
+  stop_limit: "STOP LIMIT",
+  market_if_touched: "TOUCH",
+  limit_if_touched: "TOUCH LIMIT",
+  trailing_stop: "TRAIL",
+  trailing_stop_limit: "TRAIL LIMIT",
+  market: "MARKET",
+};
 
 /** The lines for the orders and positions of one symbol. */
-export function linesFor(orders, positions) {
+export function linesFor(orders, positions, instrument) {
   const lines = orders.map((order) => ({
     key: `order:${order.account}:${order.id}`,
     price: order.stop_price || order.price,
     title: order.owner
       ? `${order.owner} ${WORDS[order.type]}`
-      : `${order.side.toUpperCase()} ${WORDS[order.type]} ${formatAmount(order.remaining)}`,
+      : `${order.side.toUpperCase()} ${WORDS[order.type]} ${formatLots(order.remaining, instrument)}`,
     colour: order.side === "buy" ? THEME.up : THEME.down,
     style: order.stop_price ? LineStyle.Dashed : LineStyle.Solid,
   }));
   for (const position of positions) {
     lines.push({
-      key: `position:${position.account}`,
+      key: `position:${position.key}`,
       price: position.average,
-      title: `${position.owner || "LONG"} ${formatAmount(position.amount)}`,
+      title: position.owner
+        ? `${position.owner} ${formatLots(position.amount, instrument)}`
+        : `${position.amount < 0 ? "SHORT" : "LONG"} ${formatLots(Math.abs(position.amount), instrument)}`,
       colour: THEME.position,
       style: LineStyle.Dotted,
     });

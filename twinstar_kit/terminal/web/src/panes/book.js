@@ -24,13 +24,13 @@ export function mountBook(store) {
   };
   const asks = makeSide("ask"),
     bids = makeSide("bid");
-  const last = h("strong", { class: "num" }, "–"),
+  const last = h("strong", { class: "num", "data-testid": "book-last" }, "–"),
     spread = h("small", { "data-testid": "spread" });
   const titles = h(
     "div",
     { class: "book-row book-titles" },
     h("span", {}, "Price"),
-    h("span", {}, "Amount"),
+    amountTitle(store),
     h("span", {}, "Total"),
   );
   panel.append(titles, asks.element, h("div", { class: "book-mid" }, last, spread), bids.element);
@@ -44,12 +44,21 @@ export function mountBook(store) {
     draw();
   }).observe(panel);
   store.on("book", draw);
-  store.on("tickers", () => {
+  const drawLast = () => {
     if (!store.ticker) return;
     setText(last, formatPrice(store.ticker.last, store.instrument));
     setMood(last, store.ticker.last - (store.ticker.before ?? store.ticker.last));
-  });
+  };
+  store.on("tickers", drawLast);
+  store.on("symbol", drawLast);
   mountTape(store);
+}
+
+/** The title of a column of amounts, with what they count. */
+function amountTitle(store) {
+  const title = h("span", {}, "Amount");
+  store.on("symbol", () => setText(title, `Amount ${store.instrument.unit}`));
+  return title;
 }
 
 function makeSide(name) {
@@ -111,7 +120,7 @@ function mountTape(store) {
       "div",
       { class: "book-row book-titles" },
       h("span", {}, "Price"),
-      h("span", {}, "Amount"),
+      amountTitle(store),
       h("span", {}, "Time"),
     ),
     ...rows.map((row) => row.element),

@@ -3,7 +3,7 @@
 import { Chart, defaultLayers, labelOf } from "../chart/index.js";
 import { LAYERS } from "../chart/layers.js";
 import { byId, h } from "../dom.js";
-import { formatAmount } from "../format.js";
+import { formatLots } from "../format.js";
 
 const TIMEFRAMES = [1, 5, 15, 60, 240, 1440];
 const LAYERS_KEY = "twinstar.layers";
@@ -47,15 +47,16 @@ function showAccount(store, chart) {
         side: fill.side,
         price: fill.price,
         amount: fill.amount,
-        note: noteOf(fill),
+        note: noteOf(fill, store.instrument),
       })),
   );
 }
 
 /** "Entry", "Exit" and "Stop" for a strategy; the amount for one's own fills. */
-function noteOf(fill) {
-  if (!fill.owner) return formatAmount(fill.amount);
-  return fill.side === "buy" ? "Entry" : (EXIT_WORDS[fill.type] ?? "Exit");
+function noteOf(fill, instrument) {
+  if (fill.liquidation) return "Liquidated";
+  if (!fill.owner) return formatLots(fill.amount, instrument);
+  return fill.opens ? "Entry" : (EXIT_WORDS[fill.type] ?? "Exit");
 }
 
 function mountTools(store, chart) {

@@ -2,7 +2,7 @@
 
 import { byId, h, setMood, setText } from "../dom.js";
 import {
-  formatBalance,
+  formatCounted,
   formatLots,
   formatMoney,
   formatPercent,
@@ -12,7 +12,16 @@ import {
 } from "../format.js";
 
 const MOST_FILLS = 100;
-const TYPE_WORDS = { market: "Market", limit: "Limit", stop: "Stop", trailing_stop: "Trail" };
+const TYPE_WORDS = {
+  market: "Market",
+  limit: "Limit",
+  stop: "Stop",
+  stop_limit: "Stop limit",
+  market_if_touched: "If touched",
+  limit_if_touched: "If touched, limit",
+  trailing_stop: "Trail",
+  trailing_stop_limit: "Trail limit",
+};
 
 export function mountDock(store, link) {
   const orders = makeTable(
@@ -22,12 +31,12 @@ export function mountDock(store, link) {
   );
   const positions = makeTable(
     "panel-positions",
-    ["Symbol", "Amount", "Entry", "Mark", "Value", "Profit", "%", "Account", ""],
+    ["Symbol", "Side", "Amount", "Entry", "Mark", "Profit", "%", "Liq.", "Value", "Account", ""],
     "No positions",
   );
   const balances = makeTable(
     "panel-balances",
-    ["Asset", "Free", "In orders", "Total", `Value ${store.boot.money}`, "Account"],
+    ["Asset", "Wallet", "Free", "In use", "Total", `Value ${store.boot.money}`, "Account", ""],
     "No balances",
   );
   const fills = makeTable(
@@ -41,7 +50,10 @@ export function mountDock(store, link) {
   store.on("account", (account) => {
     orders.set(account.orders.map((order) => orderRow(store, link, order)));
     positions.set(account.positions.map((position) => positionRow(store, link, position)));
-    balances.set(account.balances.map((balance) => balanceRow(store, balance)));
+    const wallets = [...store.instruments.values()].some((instrument) => instrument.perpetual);
+    balances.set(account.balances.map((balance) => balanceRow(store, balance, wallets)));
+    // while the manual account is the only one, a column that says so is in the way
+    document.body.dataset.accounts = account.strategies.length ? "several" : "one";
     fills.set(account.fills.slice(0, MOST_FILLS).map((fill) => fillRow(store, fill)));
     setText(byId("count-orders"), String(account.orders.length));
     setText(byId("count-positions"), String(account.positions.length));
@@ -51,8 +63,7 @@ export function mountDock(store, link) {
   const refresh = (panelId) => {
     for (const row of byId(panelId).querySelectorAll("tbody tr")) row.refresh?.();
   };
-  store.on("tickers", () => refresh("panel-positions"));
-  store.on("worth", () => refresh("panel-balances"));
+  store.on("worth", () => ["panel-positions", "panel-balances"].forEach(refresh));
 }
 
 /** A table whose rows are keyed: a row that did not change keeps its element, and with it the keyboard's focus. */
@@ -64,7 +75,7 @@ function makeTable(panelId, titles, emptyText) {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)))),
+      h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col", class: title === "Account" ? "account-cell" : "" }, title)))),
       body,
     ),
     empty,
@@ -94,6 +105,7 @@ function makeTable(panelId, titles, emptyText) {
 }
 
 const cell = (text, mood = "", attributes = {}) => h("td", { class: mood, ...attributes }, text);
+const accountCell = ({ owner, account }) => cell(owner || account, "dim account-cell");
 const sideCell = (side) => cell(side === "buy" ? "Buy" : "Sell", side === "buy" ? "up" : "down");
 const symbolCell = (store, symbol) =>
   h(
@@ -109,7 +121,7 @@ const symbolCell = (store, symbol) =>
 function orderRow(store, link, order) {
   const instrument = store.instruments.get(order.symbol);
   const price = order.stop_price || order.price;
-  const words = `${order.side} ${TYPE_WORDS[order.type]?.toLowerCase()} ${formatLots(order.amount, instrument)} ${order.symbol}`;
+  const words = `${order.side} ${typeWords(order).toLowerCase()} ${formatLots(order.amount, instrument)} ${order.symbol}`;
   return {
     key: `${order.account}:${order.id}`,
     signature: JSON.stringify(order),
@@ -120,11 +132,11 @@ function orderRow(store, link, order) {
         cell(formatStamp(order.ts), "num dim"),
         symbolCell(store, order.symbol),
         sideCell(order.side),
-        cell(TYPE_WORDS[order.type] ?? order.type),
+        cell(typeWords(order), "", order.reduce_only ? { title: "Only reduces a position" } : {}),
         cell(formatPrice(price, instrument), "num"),
         cell(formatLots(order.amount, instrument), "num"),
         cell(formatLots(order.filled, instrument), "num"),
-        cell(order.owner || order.account, "dim"),
+        accountCell(order),
         order.owner
           ? cell("")
           : h(
@@ -146,6 +158,8 @@ function orderRow(store, link, order) {
   };
 }
 
+const typeWords = (order) => (TYPE_WORDS[order.type] ?? order.type) + (order.reduce_only ? " ⤓" : "");
+
 async function cancel(store, link, order) {
   const answer = await link.cancel(order.account, order.id);
   if (!answer.ok) store.toast(answer.text, "error");
@@ -154,72 +168,82 @@ async function cancel(store, link, order) {
 function positionRow(store, link, position) {
   const instrument = store.instruments.get(position.symbol);
   const build = () => {
-    const mark = cell("", "num"),
-      value = cell("", "num"),
-      profit = cell("", "num"),
-      percent = cell("", "num");
+    const [mark, profit, percent, liquidation, value] = Array.from({ length: 5 }, () => cell("", "num"));
+    if (instrument.perpetual) percent.title = "Of the position's margin";
     const row = h(
       "tr",
       { "data-symbol": position.symbol },
       symbolCell(store, position.symbol),
-      cell(formatLots(position.amount, instrument), "num"),
+      wayCell(position, instrument),
+      cell(formatCounted(Math.abs(position.amount), instrument), "num"),
       cell(formatPrice(position.average, instrument), "num"),
       mark,
-      value,
       profit,
       percent,
-      cell(position.owner || position.account, "dim"),
-      position.owner
-        ? cell("")
-        : h(
-            "td",
-            {},
-            h(
-              "button",
-              {
-                type: "button",
-                class: "row-action",
-                "data-testid": "close-position",
-                "aria-label": `Sell all ${instrument.base} at market`,
-                onclick: () => closePosition(store, link, position),
-              },
-              "Close",
-            ),
-          ),
+      liquidation,
+      value,
+      accountCell(position),
+      position.owner ? cell("") : closeCell(store, link, position),
     );
     row.refresh = () => {
-      const last = store.tickers.get(position.symbol)?.last;
-      if (!last) return;
-      const gain = position.average ? (last - position.average) * position.amount : NaN;
-      setText(mark, formatPrice(last, instrument));
-      setText(value, formatMoney(last * position.amount, instrument.quote));
-      setText(profit, formatSigned(gain, instrument.quote));
-      setText(percent, formatPercent(position.average ? last / position.average - 1 : NaN));
-      for (const element of [profit, percent]) setMood(element, gain);
+      const now = store.worth?.positions[position.key];
+      if (!now) return;
+      setText(mark, formatPrice(now.mark, instrument));
+      setText(liquidation, formatPrice(now.liquidation, instrument));
+      setText(value, `${formatMoney(now.value, instrument.settle)} ${instrument.settle}`);
+      setText(profit, formatSigned(now.profit, instrument.settle));
+      setText(percent, formatPercent(now.ratio));
+      const moved = /[1-9]/.test(profit.textContent) ? now.profit : 0;
+      for (const element of [profit, percent]) setMood(element, moved);
     };
     row.refresh();
     return row;
   };
-  return { key: `${position.account}:${position.symbol}`, signature: JSON.stringify(position), build };
+  return { key: position.key, signature: JSON.stringify(position), build };
+}
+
+/** Spot, or long or short with the leverage. */
+function wayCell({ amount, leverage, isolated, margin }, { perpetual, settle }) {
+  if (!perpetual) return cell("Spot", "dim");
+  const title = `${isolated ? "Isolated" : "Cross"} margin: ${formatMoney(margin, settle)} ${settle}`;
+  return cell(`${amount < 0 ? "Short" : "Long"} ${leverage}×`, amount < 0 ? "down" : "up", { title });
+}
+
+function closeCell(store, link, position) {
+  const { symbol, amount, close_text: text } = position;
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "row-action",
+      "data-testid": "close-position",
+      "aria-label": `Close ${text} ${symbol} at market`,
+      onclick: () => closePosition(store, link, position),
+    },
+    "Close",
+  );
+  button.disabled = Number(text) === 0; // all of it stands behind orders
+  button.title = amount < 0 ? "Buy it back at market" : "Sell it at market";
+  return h("td", {}, button);
 }
 
 async function closePosition(store, link, position) {
   const answer = await link.place({
     symbol: position.symbol,
-    side: "sell",
+    side: position.amount < 0 ? "buy" : "sell",
     order_type: "market",
-    amount: position.free_text,
+    amount: position.close_text,
     price: "",
+    reduce_only: store.instruments.get(position.symbol).perpetual,
+    position_side: position.position_side,
   });
-  store.toast(
-    answer.ok ? `Sold ${position.free_text} ${position.symbol}` : answer.text,
-    answer.ok ? "fill" : "error",
-  );
+  if (!answer.ok) store.toast(answer.text, "error");
 }
 
-function balanceRow(store, balance) {
-  const { asset } = balance;
-  const key = `${balance.account}:${asset}`;
+function balanceRow(store, balance, wallets) {
+  const { account, wallet, asset, free, held, owner } = balance;
+  const key = `${account}:${wallet}:${asset}`;
+  const place = wallet === "spot" ? `${account}-${asset}` : `${account}-${wallet}-${asset}`;
   return {
     key,
     signature: JSON.stringify(balance),
@@ -227,21 +251,37 @@ function balanceRow(store, balance) {
       const value = cell("", "num");
       const row = h(
         "tr",
-        { "data-asset": asset },
+        { "data-asset": asset, "data-wallet": wallet },
         cell(asset),
-        cell(formatBalance(balance.free, asset), "num", {
-          "data-testid": `free-${balance.account}-${asset}`,
-        }),
-        cell(formatBalance(balance.held, asset), "num"),
-        cell(formatBalance(balance.free + balance.held, asset), "num"),
+        cell(wallet === "spot" ? "Spot" : "Swap", "dim"),
+        cell(formatMoney(free, asset), "num", { "data-testid": `free-${place}` }),
+        cell(formatMoney(held, asset), "num"),
+        cell(formatMoney(free + held, asset), "num"),
         value,
-        cell(balance.owner || balance.account, "dim"),
+        accountCell(balance),
+        owner || !wallets ? cell("") : transferCell(store, asset, wallet),
       );
       row.refresh = () => setText(value, formatMoney(store.worth?.values[key], store.boot.money));
       row.refresh();
       return row;
     },
   };
+}
+
+/** Assets that contracts settle in can be moved to the swap wallet, and back. */
+function transferCell(store, asset, wallet) {
+  const settles = [...store.instruments.values()].some(
+    (instrument) => instrument.perpetual && instrument.settle === asset,
+  );
+  if (!settles) return cell("");
+  const attributes = {
+    type: "button",
+    class: "row-action",
+    "data-testid": `transfer-${wallet}-${asset}`,
+    "aria-label": `Transfer ${asset} from the ${wallet} wallet`,
+    onclick: () => store.emit("transfer", { asset, source: wallet }),
+  };
+  return h("td", {}, h("button", attributes, "Transfer"));
 }
 
 function fillRow(store, fill) {
@@ -255,11 +295,11 @@ function fillRow(store, fill) {
         { "data-fill": fill.id },
         cell(formatStamp(fill.ts), "num dim"),
         symbolCell(store, fill.symbol),
-        sideCell(fill.side),
+        fill.liquidation ? cell("Liquidated", "down") : sideCell(fill.side),
         cell(formatPrice(fill.price, instrument), "num"),
         cell(formatLots(fill.amount, instrument), "num"),
         cell(`${formatMoney(fill.fee, fill.fee_asset)} ${fill.fee_asset}`, "num dim"),
-        cell(fill.owner || fill.account, "dim"),
+        accountCell(fill),
       ),
   };
 }

@@ -1,10 +1,14 @@
 // The order ticket: market, limit and stop orders for the account `manual`.
 //
+// On a perpetual, what is free in the swap wallet and the leverage bound a new position; the second row of shares is of
+// the position that there is, for closing it.
+//
 // Numbers travel as the text that was typed: the session parses them exactly and refuses, by rule, what does not fit
 // the instrument's tick and lot. Typing a price makes a market order a limit order.
 
 import { byId, h, setText } from "../dom.js";
-import { formatBalance, formatLots, formatMoney, formatPrice } from "../format.js";
+import { formatAmount, formatCounted, formatMoney } from "../format.js";
+import { amountOf, valueOf } from "../store.js";
 import { isTyping } from "./watch.js";
 
 const TYPES = [
@@ -12,6 +16,7 @@ const TYPES = [
   ["limit", "Limit"],
   ["stop", "Stop"],
 ];
+const LEVERAGES = [1, 2, 3, 5, 10, 20, 25, 50, 75, 100, 125];
 const SHARES = [25, 50, 75, 100];
 const FIRST_SHARE = 0.01; // of the free quote balance: the amount the ticket opens with
 
@@ -33,6 +38,10 @@ export function mountTicket(store, link) {
     input.addEventListener("keydown", (event) => stepByKey(event, ticket, input));
   for (const [side, share, button] of ticket.shares)
     button.addEventListener("click", () => takeShare(ticket, side, share));
+  ticket.leverage.addEventListener("change", () => chooseLeverage(ticket));
+  ticket.transfer.addEventListener("click", () =>
+    store.emit("transfer", { asset: store.instrument.settle, source: "spot" }),
+  );
   ticket.buy.addEventListener("click", () => submit(ticket, "buy"));
   ticket.sell.addEventListener("click", () => submit(ticket, "sell"));
   document.addEventListener("keydown", (event) => {
@@ -77,6 +86,22 @@ function buildForm() {
   };
   const price = field("Price", "order-price", "order-price"),
     amount = field("Amount", "order-amount", "order-amount");
+  const leverage = h("select", {
+    class: "leverage num",
+    "aria-label": "Leverage",
+    title: "Leverage: the value of a position for each unit of its margin",
+    "data-testid": "leverage",
+  });
+  const transfer = h(
+    "button",
+    {
+      type: "button",
+      class: "plain transfer",
+      title: "Transfer between the spot and the swap wallet",
+      "data-testid": "transfer",
+    },
+    "⇄",
+  );
   const shares = [];
   const shareRow = (side) => {
     const available = h(
@@ -94,7 +119,7 @@ function buildForm() {
       row: h(
         "div",
         { class: `shares shares-${side}`, role: "group" },
-        h("div", { class: "shares-available" }, available),
+        h("div", { class: "shares-available" }, side === "buy" ? transfer : null, available),
         ...buttons,
       ),
     };
@@ -102,6 +127,7 @@ function buildForm() {
   const quote = shareRow("buy"),
     base = shareRow("sell");
   const cost = h("b", { class: "num" }, "–"),
+    costName = h("span", {}, "Cost"),
     fee = h("b", { class: "num" }, "–");
   const buy = h(
     "button",
@@ -116,8 +142,13 @@ function buildForm() {
   const parts = [
     h(
       "div",
-      { class: "segments ticket-types", role: "group", "aria-label": "Order type" },
-      ...types.map(([, button]) => button),
+      { class: "ticket-head" },
+      h(
+        "div",
+        { class: "segments ticket-types", role: "group", "aria-label": "Order type" },
+        ...types.map(([, button]) => button),
+      ),
+      leverage,
     ),
     price.row,
     amount.row,
@@ -126,7 +157,7 @@ function buildForm() {
     h(
       "div",
       { class: "estimate", "data-testid": "estimate" },
-      h("span", {}, "Cost ≈ ", cost),
+      h("span", {}, costName, " ≈ ", cost),
       h("span", {}, "Fee ≈ ", fee),
     ),
     h("div", { class: "acts" }, buy, sell),
@@ -142,7 +173,10 @@ function buildForm() {
     shares,
     quote,
     base,
+    leverage,
+    transfer,
     cost,
+    costName,
     fee,
     buy,
     sell,
@@ -162,20 +196,24 @@ function setType(ticket, type) {
 
 function showInstrument(ticket) {
   const { store } = ticket;
-  const { base, quote, symbol } = store.instrument;
+  const { base, quote, settle, symbol, unit, perpetual, most_leverage: most } = store.instrument;
   setText(ticket.priceUnit, quote);
-  setText(ticket.amountUnit, base);
-  setText(ticket.buy, `Buy ${base}`);
-  setText(ticket.sell, `Sell ${base}`);
+  setText(ticket.amountUnit, unit);
+  setText(ticket.buy, perpetual ? "Buy / Long" : `Buy ${base}`);
+  setText(ticket.sell, perpetual ? "Sell / Short" : `Sell ${base}`);
+  setText(ticket.costName, perpetual ? "Margin" : "Cost");
   ticket.buy.setAttribute("aria-label", `Buy ${symbol}`);
   ticket.sell.setAttribute("aria-label", `Sell ${symbol}`);
+  ticket.quote.available.title = perpetual ? `Free ${settle} in the swap wallet` : `Free ${quote}`;
+  ticket.base.available.title = perpetual ? "Position" : `Free ${base}`;
+  ticket.leverage.hidden = ticket.transfer.hidden = !perpetual;
+  ticket.leverage.replaceChildren(
+    ...LEVERAGES.filter((leverage) => leverage <= most).map((leverage) => option(leverage)),
+  );
+  const [free, held] = perpetual ? [settle, "position"] : [quote, `free ${base}`];
   for (const [side, share, button] of ticket.shares) {
-    button.setAttribute(
-      "aria-label",
-      side === "buy"
-        ? `Amount for ${share} % of the free ${quote}`
-        : `Amount of ${share} % of the free ${base}`,
-    );
+    const words = side === "buy" ? `Amount for ${share} % of the free ${free}` : `${share} % of the ${held}`;
+    button.setAttribute("aria-label", words);
   }
   ticket.price.value = ticket.amount.value = "";
   ticket.touched = false;
@@ -184,13 +222,41 @@ function showInstrument(ticket) {
   suggestAmount(ticket);
 }
 
+const option = (leverage) => h("option", { value: leverage }, `${leverage}×`);
+
+/** What is free to buy with: of the quote, or of the asset that a perpetual settles in. */
+const budgetOf = ({ store }) => {
+  const { perpetual, settle, quote } = store.instrument;
+  return perpetual ? store.free(settle, "swap") : store.free(quote);
+};
+
+const leverageOf = ({ store }) => store.account?.leverages[store.symbol] ?? 1;
+
 function showBalances(ticket) {
   const { store } = ticket;
   if (!store.account || !store.instrument) return;
-  const { base, quote } = store.instrument;
-  setText(ticket.quote.available, `${formatBalance(store.free(quote), quote)} ${quote}`);
-  setText(ticket.base.available, `${formatBalance(store.free(base), base)} ${base}`);
+  const { base, quote, settle, symbol, perpetual } = store.instrument;
+  const money = perpetual ? settle : quote;
+  setText(ticket.quote.available, `${formatMoney(budgetOf(ticket), money)} ${money}`);
+  const held = perpetual ? store.position(symbol) : store.free(base);
+  setText(
+    ticket.base.available,
+    perpetual ? formatCounted(held, store.instrument) : `${formatMoney(held, base)} ${base}`,
+  );
+  const leverage = leverageOf(ticket);
+  if (![...ticket.leverage.options].some(({ value }) => Number(value) === leverage))
+    ticket.leverage.append(option(leverage)); // a program may choose any
+  ticket.leverage.value = leverage;
   if (!ticket.amount.value && !ticket.touched) suggestAmount(ticket);
+  estimate(ticket);
+}
+
+async function chooseLeverage(ticket) {
+  const { store, link, leverage } = ticket;
+  const answer = await link.setLeverage(store.symbol, Number(leverage.value));
+  if (answer.ok) return;
+  store.toast(answer.text, "error");
+  leverage.value = leverageOf(ticket);
 }
 
 const orderPrice = ({ type, price, store }) =>
@@ -203,21 +269,21 @@ function toLots(amount, { lot, amount_decimals: decimals }) {
 
 function suggestAmount(ticket) {
   const { store } = ticket;
+  const { instrument } = store;
   const price = store.ticker?.last;
   if (!price || !store.account) return;
   const amount = Math.max(
-    (store.free(store.instrument.quote) * FIRST_SHARE) / price,
-    store.instrument.min_amount,
+    amountOf(budgetOf(ticket) * FIRST_SHARE * leverageOf(ticket), price, instrument),
+    instrument.min_amount,
   );
-  ticket.amount.value = toLots(amount, store.instrument)
-    .replace(/(\.\d*?)0+$/, "$1")
-    .replace(/\.$/, "");
+  const lots = toLots(amount, instrument);
+  ticket.amount.value = lots.includes(".") ? lots.replace(/\.?0+$/, "") : lots;
   estimate(ticket);
 }
 
 function takeShare(ticket, side, share) {
   const { store } = ticket;
-  const { base, quote, fee_taker: fee } = store.instrument;
+  const { base, symbol, perpetual, fee_taker: fee } = store.instrument;
   const price =
     side === "buy" && ticket.type === "market"
       ? (store.book?.asks[0]?.[0] ?? orderPrice(ticket))
@@ -225,10 +291,12 @@ function takeShare(ticket, side, share) {
   if (!price) return;
   // A market order for everything leaves room for its fee and for the levels it eats.
   const room = share === 100 && ticket.type === "market" ? 0.999 : 1;
+  const margin = perpetual ? 1 / leverageOf(ticket) : 1; // of the value
+  const held = perpetual ? Math.abs(store.position(symbol)) : store.free(base);
   const amount =
     side === "buy"
-      ? (store.free(quote) * (share / 100) * room) / (price * (1 + fee))
-      : store.free(base) * (share / 100);
+      ? amountOf((budgetOf(ticket) * (share / 100) * room) / (margin + fee), price, store.instrument)
+      : held * (share / 100);
   ticket.amount.value = toLots(amount, store.instrument);
   ticket.touched = true;
   estimate(ticket);
@@ -237,11 +305,13 @@ function takeShare(ticket, side, share) {
 function estimate(ticket) {
   const { store } = ticket;
   if (!store.instrument) return;
-  const { quote, fee_taker: taker, fee_maker: maker } = store.instrument;
-  const cost = Number(ticket.amount.value) * orderPrice(ticket);
-  const fee = cost * (ticket.type === "limit" ? maker : taker);
-  setText(ticket.cost, cost > 0 ? `${formatMoney(cost, quote)} ${quote}` : "–");
-  setText(ticket.fee, cost > 0 ? `${formatMoney(fee, quote)} ${quote}` : "–");
+  const { settle, kind, perpetual, fee_taker: taker, fee_maker: maker } = store.instrument;
+  const value = valueOf(Number(ticket.amount.value), orderPrice(ticket), store.instrument);
+  const cost = perpetual ? value / leverageOf(ticket) : value;
+  const fee = value * (ticket.type === "limit" ? maker : taker);
+  const about = (sum) => (kind === "inverse" ? formatAmount(sum) : formatMoney(sum, settle));
+  setText(ticket.cost, value > 0 ? `${about(cost)} ${settle}` : "–");
+  setText(ticket.fee, value > 0 ? `${about(fee)} ${settle}` : "–");
 }
 
 /** Up and down move by one tick or lot, with Shift by ten. */
@@ -272,5 +342,8 @@ async function submit(ticket, side) {
     price: type === "market" ? "" : ticket.price.value.trim(),
   });
   button.removeAttribute("aria-busy");
-  if (!answer.ok) store.toast(answer.text, "error");
+  if (answer.ok) return;
+  const { perpetual, settle } = store.instrument;
+  const empty = perpetual && budgetOf(ticket) === 0;
+  store.toast(answer.text + (empty ? `; ⇄ moves ${settle} to the swap wallet` : ""), "error");
 }

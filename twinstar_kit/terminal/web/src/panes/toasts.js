@@ -56,19 +56,23 @@ function tellOrder(store, order) {
   const instrument = store.instruments.get(order.symbol);
   const price = formatPrice(order.stop_price || order.price, instrument);
   store.toast(
-    `${order.side === "buy" ? "Buy" : "Sell"} ${order.type} ${formatLots(order.amount, instrument)} ${order.symbol} at ${price} is working`,
+    `${order.side === "buy" ? "Buy" : "Sell"} ${order.type} ${amountWords(order.amount, instrument)} at ${price} is working`,
   );
+}
+
+/** 0.5 BTC/USDT, or 100 contracts of BTC/USD:BTC. */
+function amountWords(amount, instrument) {
+  const lots = formatLots(amount, instrument);
+  const counted = instrument.kind === "inverse" ? `${lots} ${amount === 1 ? "contract" : "contracts"} of` : lots;
+  return `${counted} ${instrument.symbol}`;
 }
 
 function tellFill(store, fill) {
   const instrument = store.instruments.get(fill.symbol);
-  const who = fill.owner
-    ? `${fill.owner} ${fill.side === "buy" ? "bought" : "sold"}`
-    : fill.side === "buy"
-      ? "Bought"
-      : "Sold";
+  const done = fill.liquidation ? "liquidated" : fill.side === "buy" ? "bought" : "sold";
+  const who = fill.owner ? `${fill.owner} ${done}` : done[0].toUpperCase() + done.slice(1);
   store.toast(
-    `${who} ${formatLots(fill.amount, instrument)} ${fill.symbol} at ${formatPrice(fill.price, instrument)}`,
-    "fill",
+    `${who} ${amountWords(fill.amount, instrument)} at ${formatPrice(fill.price, instrument)}`,
+    fill.liquidation ? "error" : "fill",
   );
 }

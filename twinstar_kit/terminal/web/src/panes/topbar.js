@@ -8,6 +8,8 @@ import {
   formatMove,
   formatPercent,
   formatPrice,
+  formatRate,
+  formatSpan,
   formatTime,
   zoneName,
 } from "../format.js";
@@ -29,11 +31,18 @@ export function mountTopBar(store) {
 
   store.on("symbol", () => {
     setText(byId("symbol"), store.symbol);
-    setText(byId("stat-base"), store.instrument.base);
-    setText(byId("stat-quote"), store.instrument.quote);
+    const { unit, quote, settle, perpetual, kind } = store.instrument;
+    setText(byId("stat-base"), unit);
+    setText(byId("stat-quote"), kind === "inverse" ? "USD" : quote);
+    document.querySelector(".topbar").toggleAttribute("data-perpetual", perpetual);
+    byId("symbol-button").title = perpetual
+      ? `Perpetual, settled in ${settle}: choose a symbol ( / )`
+      : "Choose a symbol ( / )";
     showTicker(store);
   });
   store.on("tickers", () => showTicker(store));
+  store.on("contract", () => showContract(store));
+  store.on("now", () => showContract(store));
   store.on("account", (account) => {
     setText(byId("balance"), formatMoney(account.balance, boot.money));
   });
@@ -56,6 +65,14 @@ export function mountTopBar(store) {
     dot.title = LINK_WORDS[state];
     dot.setAttribute("aria-label", LINK_WORDS[state]);
   });
+}
+
+function showContract({ contract, instrument, now }) {
+  if (!instrument?.perpetual) return;
+  setText(byId("stat-mark"), formatPrice(contract?.mark, instrument));
+  const left = contract?.next ? Math.max(0, contract.next - now) : null;
+  const rate = typeof contract?.rate === "number" ? formatRate(contract.rate) : "–";
+  setText(byId("stat-funding"), left === null ? "–" : `${rate}  ${formatSpan(left)}`);
 }
 
 function showTicker(store) {

@@ -3,6 +3,7 @@
 import { byId, h, setMood, setText } from "../dom.js";
 import { formatPercent, formatPrice } from "../format.js";
 
+const PERPETUALS = "Perp";
 const SORTS = [
   { key: "symbol", label: "Symbol", of: (row) => row.instrument.symbol },
   { key: "last", label: "Last", of: (row) => row.ticker?.last ?? 0 },
@@ -75,16 +76,20 @@ function makeRow(instrument, store) {
     {
       class: "watch-row",
       role: "option",
-      id: `watch-${instrument.symbol.replace("/", "-")}`,
+      id: `watch-${instrument.symbol.replace(/[/:]/g, "-")}`,
       "data-symbol": instrument.symbol,
       "aria-selected": "false",
     },
-    h("span", { class: "watch-name" }, instrument.base, h("small", {}, instrument.symbol.slice(instrument.base.length))),
+    h("span", { class: "watch-name", title: instrument.symbol }, instrument.base, h("small", {}, restOf(instrument))),
     last,
     change,
   );
   return { instrument, element, last, change, ticker: store.tickers.get(instrument.symbol) };
 }
+
+/** What stands behind the coin: /USDT of a spot market, Perp or Inverse of a perpetual. */
+const restOf = ({ quote, perpetual, kind }) =>
+  perpetual ? (kind === "inverse" ? " Inverse" : " Perp") : `/${quote}`;
 
 function updateRow(row, store) {
   const ticker = store.tickers.get(row.instrument.symbol);
@@ -98,9 +103,9 @@ function updateRow(row, store) {
 
 function arrangeRows(list, rows, { text, quote, sort, falling }) {
   for (const { instrument, element } of rows) {
-    const name = instrument.symbol.replace("/", "");
+    const name = instrument.symbol.replace("/", "") + (instrument.perpetual ? " PERPETUAL" : "");
     const matches = !text || name.includes(text.replace("/", "")) || instrument.symbol.includes(text);
-    element.hidden = !(matches && (quote === "All" || instrument.quote === quote));
+    element.hidden = !(matches && (quote === "All" || marketOf(instrument) === quote));
   }
   if (!sort) return;
   const sorted = [...rows].sort(
@@ -110,10 +115,13 @@ function arrangeRows(list, rows, { text, quote, sort, falling }) {
   list.append(...sorted.map((row) => row.element));
 }
 
+/** The button that an instrument is listed under: its quote, or all perpetuals together. */
+const marketOf = ({ perpetual, quote }) => (perpetual ? PERPETUALS : quote);
+
 const visible = (rows) => rows.filter((row) => !row.element.hidden);
 
 function mountQuotes(store, filter, arrange) {
-  const quotes = ["All", ...new Set([...store.instruments.values()].map((instrument) => instrument.quote))];
+  const quotes = ["All", ...new Set([...store.instruments.values()].map(marketOf))];
   if (quotes.length < 3) return;
   const buttons = quotes.map((quote) =>
     h(
