@@ -198,17 +198,6 @@ def test_options_with_values_that_cannot_be(options, words):
         VirtualExchange({"options": options})
 
 
-def test_a_live_feed_is_for_strategies():
-    from twinstar_kit import VirtualExchange
-    from twinstar_kit.feeds.simulated import SimulatedMarket
-
-    class Live(SimulatedMarket):
-        live = True
-
-    with pytest.raises(ccxt.BadRequest, match=r"is live.*`twinstar paper --feed` trades a strategy"):
-        VirtualExchange({"options": {"feed": Live(7)}})
-
-
 def test_when_a_market_is_over_its_past_can_still_be_seen():
     ex = exchange()
     over = ex.venue.feed.span()[1]

@@ -34,7 +34,11 @@ FIRST_MS, LAST_MS = 1_230_940_800_000, 4_102_444_800_000
 OVERLAP = 3
 """Bars before the one that is forming that the tail brings, as REST may not have them yet."""
 TRADES_KEPT = 200_000
+BOOK_MS, TICKERS_MS = 500, 2_000
+"""How old an answer about books and tickers may be before the venue is asked again: many may be looking."""
 ANSWER_S = 60.0
+BOOK_LEVELS = 20
+"""Levels a side that are asked for at least, so that one answer does for all who look."""
 
 
 class CcxtFeed(NoFunding):
@@ -43,7 +47,7 @@ class CcxtFeed(NoFunding):
     The streams begin with the first question about now; then all symbols are followed. `sink` (a lake's, say) is given
     every bar and trade before they are seen here. `bars` are those that were handed on, so asking again gives the same;
     a bar that closed a moment ago may not be among them yet. `trades` further back than the streams were heard are
-    asked of the venue, which not every one answers. `book`, `last` and `tickers` are those of now, whatever time is
+    asked of the venue, which not every one answers. `book`, `last` and `tickers` are those of now (or of a moment ago), whatever time is
     given. Close it, or use it in a with statement.
     """
 
@@ -69,6 +73,8 @@ class CcxtFeed(NoFunding):
         self._history: dict[tuple[str, int], tuple[int, int, Rows]] = {}
         self._starting = threading.Lock()
         self._asking = threading.Lock()
+        self._looking = threading.Lock()
+        self._answers: dict[tuple[Any, ...], tuple[int, Any]] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tail: LiveTail | None = None
@@ -155,17 +161,26 @@ class CcxtFeed(NoFunding):
         rows = rows[(rows[:, 0] >= max(since_ms, heard_ms)) & (rows[:, 0] < until_ms)]
         if since_ms < heard_ms and since_ms < until_ms:
             rows = np.vstack([self.source.trades(symbol, since_ms, min(until_ms, heard_ms)), rows])
-        trades = np.zeros(len(rows), trade_t)
-        for at, name in enumerate(("ts", "price", "amount", "side", "id")):
-            trades[name] = rows[:, at]
-        return trades
+        return _trades(rows)
+
+    def heard(self, symbol: str, cursor: int) -> tuple[npt.NDArray[np.void], int]:
+        """Trades that were heard since `cursor` was given out (0: since the streams began), ascending, and the next cursor."""
+        self._instrument(symbol)
+        self._live_from(symbol)
+        rows, count = self._memory.heard(symbol, cursor)
+        return _trades(rows), count
 
     def book(self, symbol: str, now_ms: int, depth: int = 10) -> tuple[Rows, Rows]:
         """Bids and asks as they are now, the best first: int64 (n, 2) of price and amount in units."""
         instrument = self._instrument(symbol)
         if depth < 1:
             raise UsageError(f"a book has at least one level, not {depth}")
-        said = self._ask(lambda venue: venue.fetch_order_book(symbol, max(depth, 5)))
+        levels = max(depth, BOOK_LEVELS)
+        said = self._recent(
+            ("book", symbol, levels),
+            BOOK_MS,
+            lambda: self._ask(lambda venue: venue.fetch_order_book(symbol, levels)),
+        )
         bids, asks = (_levels(said[side][:depth], instrument) for side in ("bids", "asks"))
         return bids, asks
 
@@ -181,7 +196,10 @@ class CcxtFeed(NoFunding):
 
     def tickers(self, now_ms: int) -> npt.NDArray[np.void]:
         """The last 24 hours of all instruments as the venue has them now; zeros for one that it leaves out."""
-        said = self._ask(lambda venue: venue.fetch_tickers([one.symbol for one in self.instruments]))
+        wanted = [one.symbol for one in self.instruments]
+        said = self._recent(
+            ("tickers",), TICKERS_MS, lambda: self._ask(lambda venue: venue.fetch_tickers(wanted))
+        )
         days = np.zeros(len(self.instruments), ticker_t)
         for row, instrument in zip(days, self.instruments, strict=True):
             _fill(row, said.get(instrument.symbol) or {}, instrument)
@@ -271,6 +289,15 @@ class CcxtFeed(NoFunding):
         except TimeoutError:
             raise SourceError(f"{self.spec}: no answer within {ANSWER_S:.0f} s") from None
 
+    def _recent(self, what: tuple[Any, ...], ms: int, ask: Callable[[], T]) -> T:
+        """An answer that is no older than `ms`."""
+        with self._looking:
+            now_ms = self._clock.milliseconds()
+            if what not in self._answers or now_ms - self._answers[what][0] > ms:
+                self._answers[what] = now_ms, ask()
+            answer: T = self._answers[what][1]
+            return answer
+
     def close(self) -> None:
         """End the streams; a second call does nothing."""
         loop, tail, thread = self._loop, self._tail, self._thread
@@ -307,6 +334,7 @@ class _Memory:
         """Holds what follows, and tells whoever waits that bars came."""
         self._bars: dict[str, list[Rows]] = {}
         self._trades: dict[str, Rows] = {}
+        self._heard: dict[str, int] = {}
         self._begins: dict[str, int] = {}
         self._until: dict[str, int] = {}
         self._absent: dict[str, list[tuple[int, int]]] = {}
@@ -327,6 +355,7 @@ class _Memory:
             for one in trades:
                 kept = self._trades.get(one.symbol, one.rows[:0])
                 self._trades[one.symbol] = np.vstack([kept, one.rows])[-TRADES_KEPT:]
+                self._heard[one.symbol] = self._heard.get(one.symbol, 0) + len(one.rows)
 
     def absent(self, symbol: str, since_ms: int, until_ms: int) -> None:
         if self._first is not None:
@@ -367,12 +396,25 @@ class _Memory:
             rows = np.array(self._bars.get(symbol, []), np.int64).reshape(-1, 6)
         return rows[rows[:, TIMESTAMP] >= since_ms]
 
+    def heard(self, symbol: str, cursor: int) -> tuple[Rows, int]:
+        """Trades beyond the first `cursor` that were heard, as far back as they are kept, and how many were heard."""
+        with self.changed:
+            rows, count = self._trades.get(symbol, np.empty((0, 5), np.int64)), self._heard.get(symbol, 0)
+        return rows[max(0, len(rows) - (count - cursor)) :], count
+
     def trades_of(self, symbol: str) -> tuple[Rows, int]:
         """Trades that were heard, and the time from which on all of them are here."""
         with self.changed:
             rows = self._trades.get(symbol, np.empty((0, 5), np.int64))
         # others of the same millisecond as the first may have come before it
         return rows, int(rows[0, 0]) + 1 if len(rows) else LAST_MS
+
+
+def _trades(rows: Rows) -> npt.NDArray[np.void]:
+    trades = np.zeros(len(rows), trade_t)
+    for at, name in enumerate(("ts", "price", "amount", "side", "id")):
+        trades[name] = rows[:, at]
+    return trades
 
 
 def _levels(levels: Sequence[Sequence[Any]], instrument: Instrument) -> Rows:

@@ -21,7 +21,8 @@ from twinstar_kit.kernel.records import canonical_json
 class InputKind(IntEnum):
     """Kinds of market data; the fields of `input_t.v` that each uses, in order.
 
-    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker, id.
+    BAR: timestamp (open), open, high, low, close, volume, timeframe_ms. TRADE: price, amount, side of the taker, id, and
+    when it was made, if it was heard of later (`ts`), else 0.
     QUOTE: bid, ask. BOOK: side (1 bids, -1 asks), price, amount, how many rows the book has. MARK: mark price.
     FUNDING: rate (hundred-millionths), mark price. TIME: nothing but that it was then. LAST: last price, which met nothing.
     DOUBTED_BAR is a BAR in a run whose rows say why each is not the venue's own word; as a record that stands in `reserved`.

@@ -250,6 +250,8 @@ def replace_row(d: Any, k: int) -> int:
     a.held = 0
     a.flags = o.flags & ~SEEN
     a.ahead = -1
+    if o.status == WORKING:
+        a.arrive_ts = d.state[0].now
     a.shown_qty = min(a.display_qty, a.order_qty - a.cum_qty)
     drop(d, k)
     k = d.state[0].n_orders

@@ -15,8 +15,9 @@ from twinstar_kit.kernel.values import SPOT
 BAR, TRADE, MARK, FUNDING = int(Op.BAR), int(Op.TRADE), int(Op.MARK), int(Op.FUNDING)
 QUOTE, LAST, CLOCK = int(Op.QUOTE), int(Op.LAST), int(Op.CLOCK)
 PARKED = int(OrdStatus.NONE)
-OP, INSTRUMENT, TS, COLUMNS = 7, 8, 9, 10
-"""Columns of a row behind its seven numbers, which are those of the operation (of a bar: `Bars.rows`)."""
+MADE, OP, INSTRUMENT, TS, COLUMNS = 4, 7, 8, 9, 10
+"""Columns of a row: of a trade, when it was made if it was heard of later (else 0); behind the seven numbers of the operation (of a
+bar: `Bars.rows`) which one it is, of what, and when."""
 
 
 @inlined
@@ -30,17 +31,39 @@ def concerns(d: Any, j: int) -> bool:
 
 
 @outlined
-def whole_bar(d: Any, j: int, rows: Any, i: int, ctx: Any) -> None:
-    """Let a bar meet the orders that were there when it opened: of one that came later nobody knows what it saw."""
-    s = d.state[0]
-    for k in range(s.n_orders):
+def set_aside(d: Any, j: int, ts: int) -> None:
+    """Take orders of instrument `j` that came to the venue after `ts` out of what happens next."""
+    for k in range(d.state[0].n_orders):
         o = d.orders[k]
-        if o.instrument == j and o.status == WORKING and o.ts > rows[i, 0]:
+        if o.instrument == j and o.status == WORKING and o.arrive_ts > ts:
             o.status = PARKED
-    matching.on_bar(d, j, rows, i, ctx)
-    for k in range(s.n_orders):
+
+
+@outlined
+def bring_back(d: Any) -> None:
+    """The orders that were set aside work again."""
+    for k in range(d.state[0].n_orders):
         if d.orders[k].status == PARKED:
             d.orders[k].status = WORKING
+
+
+@outlined
+def whole_bar(d: Any, j: int, rows: Any, i: int, ctx: Any) -> None:
+    """Let a bar meet the orders that were there when it opened: of one that came later nobody knows what it saw."""
+    set_aside(d, j, rows[i, 0])
+    matching.on_bar(d, j, rows, i, ctx)
+    bring_back(d)
+
+
+@outlined
+def trade(d: Any, j: int, rows: Any, i: int) -> None:
+    """Let a trade meet the orders; one that was heard of late meets those that were there when it was made."""
+    made = rows[i, MADE]
+    if made > 0:
+        set_aside(d, j, made)
+    flow.on_trade(d, j, rows[i, TS], rows[i, 0], rows[i, 1], rows[i, 2])
+    if made > 0:
+        bring_back(d)
 
 
 @outlined
@@ -73,7 +96,7 @@ def run(d: Any, rows: Any, i: int, ctx: Any) -> int:
             if op == BAR:
                 whole_bar(d, j, rows, i, ctx)
             else:
-                flow.on_trade(d, j, ts, rows[i, 0], rows[i, 1], rows[i, 2])
+                trade(d, j, rows, i)
         i += 1
         if s.seq != before:
             return i

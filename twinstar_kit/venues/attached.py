@@ -28,7 +28,7 @@ from twinstar_kit.settings import load_settings
 from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder, requests_of
 from twinstar_kit.venues.core import VenueStopped
 from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce
-from twinstar_kit.venues.market_data import MINUTE_MS, prices_of
+from twinstar_kit.venues.market_data import MINUTE_MS, market_word, prices_of
 
 ACCOUNT = "manual"
 TRAILS = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
@@ -84,7 +84,7 @@ class AttachedVenue:
     @property
     def label(self) -> str:
         """What kind of market and money this is, in a few words."""
-        kind = "SIMULATED" if self.feed.simulated else "REPLAY"
+        kind = market_word(self.feed)
         return f"{kind} market ({self.feed.spec}), PAPER money, session {self.folder.name}"
 
     @property

@@ -36,6 +36,7 @@ from twinstar_kit.venues.batches import Command, EventSink, SavedAccount, SavedB
 from twinstar_kit.venues.blotter import Blotter, OrderRequest, Posting, VenueOrder
 from twinstar_kit.venues.entry import OrderRefused, WouldFillAtOnce, check_against_market
 from twinstar_kit.venues.keeping import Events, Keeper, VenueStopped
+from twinstar_kit.venues.live_stepping import LiveStepper
 from twinstar_kit.venues.market_data import (
     LEVELS,
     MINUTE_MS,
@@ -44,6 +45,7 @@ from twinstar_kit.venues.market_data import (
     book_records,
     joined,
     mark_record,
+    market_word,
     prices_of,
 )
 from twinstar_kit.venues.requests import TIME_IN_FORCE
@@ -105,13 +107,15 @@ class VirtualVenue(Keeper):
             for m in feed.instruments:
                 feed.bars(m.symbol, 0, 0, self._timeframe_ms)
         self.blotter = Blotter(feed.instruments, self.broker.leverage)
-        self._stepper = Stepper(self.engine, feed, self._timeframe_ms)
+        self.live = bool(getattr(feed, "live", False))
+        self._stepper = (LiveStepper if self.live else Stepper)(self.engine, feed, self._timeframe_ms)  # type: ignore[arg-type]
         self._offset_ms = 0
         self._cancel_at = 0
         self._caught_up = int(clock.milliseconds())
         self._failure: BaseException | None = None
         self._lock = threading.RLock()
         self.on_close: list[Callable[[], object]] = []
+        self.owns_feed = False
         self.header: dict[str, Any] = {}
         if saved is None:
             opening, swap = _opening(balances, swap_balances, feed.instruments)
@@ -135,7 +139,7 @@ class VirtualVenue(Keeper):
     @property
     def label(self) -> str:
         """What kind of market and money this is, in a few words."""
-        return f"{'SIMULATED' if self.feed.simulated else 'REPLAY'} market ({self.feed.spec}), PAPER money"
+        return f"{market_word(self.feed)} market ({self.feed.spec}), PAPER money"
 
     @property
     def standing(self) -> bool:
@@ -158,18 +162,20 @@ class VirtualVenue(Keeper):
         """Compile, or load, what orders need, so that the first one does not wait for it; 0.1 s when it was done before."""
         scratch = Engine(self.feed.instruments[:1], self.broker, {self.feed.instruments[0].quote: 1})
         scratch.cancel(0, 0)
-        if self.feed.granularity == "trades":
+        if self.feed.granularity == "trades" and not self.live:
             symbol, now = self.feed.instruments[0].symbol, self.now()
             self.feed.book(symbol, now, LEVELS), self.feed.last(symbol, now)
             self.feed.trades(symbol, now, now), self.feed.bars(symbol, now, now, MINUTE_MS)
 
     def close(self) -> None:
-        """Close the journal, if it is the venue's to close, and do what `on_close` holds."""
+        """Close journal and feed, if they are the venue's to close, and do what `on_close` holds."""
         closing = getattr(self.journal, "close", None)
         if closing is not None:
             closing()
         while self.on_close:
             self.on_close.pop()()
+        if self.owns_feed:
+            self.feed.close()  # type: ignore[attr-defined]
 
     # -- time ---------------------------------------------------------------------------------------------
 
@@ -191,6 +197,8 @@ class VirtualVenue(Keeper):
             now = self.now()
             if ts < now:
                 raise UsageError(f"the venue's time is {now} already; it cannot go back to {ts}")
+            if self.live:
+                raise UsageError(f"{self.feed.spec} is now, and its time cannot be moved on")
             self._move(int(ts) - now)
             self.catch_up()
             if self.journal is not None and self._failure is None:
@@ -248,6 +256,11 @@ class VirtualVenue(Keeper):
                 return known
             now = self._ready()
             j = self.engine.index_of(request.symbol)
+            if self.live and self.engine.instruments[j].derivative:
+                raise UsageError(
+                    f"{request.symbol}: marks and funding of {self.feed.spec} are not known, so its contracts cannot be "
+                    "traded on paper; choose a spot market"
+                )
             if now >= self.feed.span()[1]:
                 raise OrderRefused(
                     Reason.NO_MARKET,

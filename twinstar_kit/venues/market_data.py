@@ -23,6 +23,11 @@ NO_RECORDS: Records = np.empty(0, input_t)
 _BYTES = np.dtype((np.void, input_t.itemsize))
 
 
+def market_word(feed: MarketData) -> str:
+    """What kind of market a feed shows: SIMULATED, REPLAY, or REAL, which is that of now."""
+    return "SIMULATED" if feed.simulated else "REAL" if getattr(feed, "live", False) else "REPLAY"
+
+
 def joined(parts: Iterable[Records]) -> Records:
     """Records one after the other. As bytes: numpy compares the fields of records whenever it puts some together, for longer than an order takes."""
     filled = [part.view(_BYTES) for part in parts if len(part)]

@@ -39,7 +39,8 @@ BROKER = {
 }
 """Options that go to `kernel.models.Broker`."""
 OPTIONS = {
-    "feed": "simulated (default), simulated:SEED, replay:FILE, depth:FILE,trades:FILE, or a feed object",
+    "feed": "simulated (default), simulated:SEED, replay:FILE, depth:FILE,trades:FILE, ccxt:EXCHANGE, or a feed object",
+    "symbols": "of a venue: the symbols to follow; without it the universe of the settings",
     "balances": "opening balances of the spot wallet, such as {'USDT': 10_000}",
     "swap_balances": "opening balances of the swap wallet, which contracts are traded from",
     "journal": "a file; the account is kept there and found again next time",
@@ -80,13 +81,18 @@ def open_feed(options: Mapping[str, Any]) -> Any:
     """The feed that the options name, or the object that they hold."""
     feed = options.get("feed")
     if feed is None or isinstance(feed, str):
-        return feed_of(feed or "simulated")
+        rules = {"symbols": options["symbols"]} if options.get("symbols") is not None else {}
+        return feed_of(feed or "simulated", **rules)
     return feed
 
 
 def open_clock(options: Mapping[str, Any], feed: Any) -> Clock:
     """The venue's clock. A simulated market runs in real time from now; a replay waits to be advanced."""
     clock, speed = options.get("clock"), options.get("speed")
+    if getattr(feed, "live", False):
+        if any(options.get(name) is not None for name in ("clock", "start", "speed")):
+            raise UsageError(f"{feed.spec} is now, in real time: leave out clock, start and speed")
+        return feed.clock  # type: ignore[no-any-return]
     if clock not in (None, "system", "manual"):
         if not callable(getattr(clock, "milliseconds", None)):
             raise UsageError(f"clock {clock!r} must be system, manual, or an object with milliseconds()")
@@ -138,11 +144,21 @@ def open_venue(options: Mapping[str, Any]) -> Venue:
 
         return AttachedVenue(options["session"], options.get("home"))
     feed = open_feed(options)
-    if getattr(feed, "live", False):
-        raise UsageError(
-            f"{feed.spec} is live, and trades that are heard of late would be missed here; `twinstar paper "
-            "--feed` trades a strategy on it"
-        )
+    if not getattr(feed, "live", False):
+        return _open_account(options, feed)
+    try:
+        venue = _open_account(options, feed)
+    except BaseException:
+        if feed is not options.get("feed"):
+            feed.close()
+        raise
+    # a feed that was opened here closes with the account
+    venue.owns_feed = feed is not options.get("feed")
+    feed.start()
+    return venue
+
+
+def _open_account(options: Mapping[str, Any], feed: Any) -> VirtualVenue:
     funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     for name, amounts in funds.items():
         _check_funds(name, amounts)
@@ -179,6 +195,13 @@ def _check_funds(name: str, amounts: Any) -> None:
 
 def renewed(venue: Any, options: Mapping[str, Any]) -> tuple[VirtualVenue, Path | None]:
     """A new account in the place of one that is put away, and where the old journal stays."""
+    owned, venue.owns_feed = venue.owns_feed, False
+    made, kept = _anew(venue, options)
+    made.owns_feed = owned
+    return made, kept
+
+
+def _anew(venue: Any, options: Mapping[str, Any]) -> tuple[VirtualVenue, Path | None]:
     funds: dict[str, Any] = {name: options.get(name) for name in ("balances", "swap_balances")}
     kept = None
     if options.get("account") is not None or options.get("journal") is not None:
