@@ -193,7 +193,13 @@ def test_a_liquidation_is_an_order_like_any_other() -> None:
     d.trade(100)
     d.trade(80)
     order = int(d.events[-1]["order_id"])
-    assert "Sold 9 BTC at 80 as a taker: the position was liquidated" in str(live(d, order))
+    said = live(d, order)
+    # 9 x (80 - 100) of profit; the first tier of the contract keeps 0.5 % of 9 x 80
+    assert said.numbers["backing"] == 100
+    assert said.numbers["profit"] == -180
+    assert said.numbers["maintenance_margin"] == D("3.6")
+    assert "liquidated: at 80 100 USDT stood behind it and its profit was -180, in all less than" in str(said)
+    assert str(stored(d, order)) == str(said)
 
 
 def test_a_fee_that_fell_back_is_told() -> None:

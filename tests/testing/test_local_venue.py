@@ -400,3 +400,14 @@ def test_a_clock_that_runs_by_itself_needs_no_advancing():
                 await exchange.close()
 
         assert asyncio.run(first())
+
+
+def test_a_book_that_nobody_follows_is_that_of_now():
+    market = SimulatedMarket(4)
+    with LocalVenue(market, clock=ManualClock(START)) as venue:
+        exchange = local_binance(venue)
+        for minutes in (0, 3, 4):
+            venue.advance(minutes * MINUTE)
+            bids, asks = market.book("BTC/USDT", venue.clock.milliseconds(), 1)
+            book = exchange.fetch_order_book("BTC/USDT", 5)
+            assert (book["bids"][0][0], book["asks"][0][0]) == (bids[0, 0] / 100, asks[0, 0] / 100)

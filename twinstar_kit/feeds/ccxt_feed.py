@@ -290,7 +290,8 @@ class CcxtFeed(NoFunding):
             raise SourceError(f"{self.spec}: no answer within {ANSWER_S:.0f} s") from None
 
     def _recent(self, what: tuple[Any, ...], ms: int, ask: Callable[[], T]) -> T:
-        """An answer that is no older than `ms`."""
+        """An answer that is no older than `ms`, of a feed that is open."""
+        self._live()
         with self._looking:
             now_ms = self._clock.milliseconds()
             if what not in self._answers or now_ms - self._answers[what][0] > ms:

@@ -19,7 +19,7 @@ from twinstar_kit.kernel.errors import InstrumentError, OrderError, UsageError
 from twinstar_kit.kernel.gate import Op
 from twinstar_kit.kernel.instruments import Instrument, Number
 from twinstar_kit.kernel.ledger import N_ACCOUNTS, OWN, Account, Wallet
-from twinstar_kit.kernel.loading import assets_of, load_instrument, load_state
+from twinstar_kit.kernel.loading import assets_of, check_leverage, load_instrument, load_state
 from twinstar_kit.kernel.models import Broker
 from twinstar_kit.kernel.money import MAX_UNITS, to_units
 from twinstar_kit.kernel.orders import (
@@ -88,6 +88,7 @@ class Engine:
     ) -> None:
         if not instruments:
             raise UsageError("an engine needs at least one instrument")
+        check_leverage(broker, instruments)
         self.instruments = tuple(instruments)
         self.broker = broker
         self.scales = assets_of(self.instruments)

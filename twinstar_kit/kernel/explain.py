@@ -122,6 +122,7 @@ def explain(
         reason = Reason(int(life[-1]["reason"]))
         return Explanation(order_id, OrdStatus.REJECTED, f"Refused: {reason.text}.", {"rule": reason.name})
     teller = _Teller(instruments, order, _market(source, events, order.instrument, market))
+    teller.failed = next(iter(mine[mine["kind"] == K.LIQUIDATED]), None)
     history = tuple(teller.line(e) for e in life)
     fills = life[life["kind"] == K.FILLED]
     if order.status in (OrdStatus.REJECTED, OrdStatus.CANCELED):
@@ -242,6 +243,8 @@ class _Teller:
     def __init__(self, instruments: Sequence[Instrument], order: _Order, market: dict[str, int]) -> None:
         self.m, self.o, self.market = instruments[order.instrument], order, market
         self.assets = tuple(assets_of(instruments).items())
+        self.failed: Any = None
+        """The record of the liquidation that an order carries out."""
         self.numbers: dict[str, Number] = {}
         self.what = "contracts" if self.m.kind is Kind.INVERSE else self.m.base
 
@@ -301,6 +304,8 @@ class _Teller:
         reason = Reason(int(e["reason"]))
         self.note(price=price, met_price=met, role="maker" if maker else "taker", rule=reason.name)
         words = f"{verb} {self.size(e['last_qty'])} at {_plain(price)} as a {'maker' if maker else 'taker'}: {reason.text}"
+        if self.failed is not None:
+            words += self.below_maintenance(self.failed)
         slipped = (price - met) * self.o.side
         if slipped > 0:
             self.note(slippage=slipped)
@@ -315,6 +320,17 @@ class _Teller:
         if e["flags"] & FillFlag.FEE_FELL_BACK:
             words += "; there was not enough of the fee asset"
         return words
+
+    def below_maintenance(self, e: Any) -> str:
+        """What stood behind a position that was liquidated, and what had to."""
+        backing, profit, needed = (
+            from_units(int(e[name]), self.m.quote_scale) for name in ("amount", "ref_qty", "ref_px")
+        )
+        self.note(mark=self.price(e["last_px"]), backing=backing, profit=profit, maintenance_margin=needed)
+        return (
+            f": at {_plain(self.price(e['last_px']))} {_plain(backing)} {self.m.settle} stood behind it and its profit was "
+            f"{_plain(profit)}, in all less than its maintenance margin of {_plain(needed)}"
+        )
 
     def ended(self, life: Events, fills: Events) -> str:
         """Which rule refused or canceled an order, with the numbers of that rule."""

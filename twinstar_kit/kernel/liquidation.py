@@ -29,11 +29,13 @@ def liquidate(d: Any, j: int, slot: int, price: int) -> None:
     qty = abs(position)
     side = 1 if position > 0 else -1
     isolated = m.isolated != 0
-    note(d, LIQUIDATED, LIQUIDATION, j, side, 0, 0, 0, 0, 0, 0, qty, m.settle, backing(d, j, slot))
+    order_id = d.state[0].next_order_id
+    note(d, LIQUIDATED, LIQUIDATION, j, side, 0, 0, order_id, 0, 0, 0, qty, m.settle, backing(d, j, slot))
     r = latest(d)
     r.last_px = price
     r.last_qty = qty
     r.ref_px = maintenance(m, value_up(m, price, qty))
+    r.ref_qty = profit_of(m, slot, price, qty)
     k = 0
     while k < d.state[0].n_orders:
         i = d.orders[k].instrument

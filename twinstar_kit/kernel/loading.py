@@ -33,6 +33,18 @@ def assets_of(instruments: Sequence[Instrument]) -> dict[str, int]:
     return scales
 
 
+def check_leverage(broker: Broker, instruments: Sequence[Instrument]) -> None:
+    """UsageError for a leverage that no instrument offers; one that offers less begins with its most."""
+    most = max((_most_leverage(m) for m in instruments if m.derivative), default=1)
+    if broker.leverage > most:
+        what = f"its most here is {most}" if most > 1 else "it is for contracts, and none is traded here"
+        raise UsageError(f"leverage = {broker.leverage}: {what}")
+
+
+def _most_leverage(m: Instrument) -> int:
+    return m.margin_tiers[0].leverage if m.margin_tiers else 1000
+
+
 def load_state(
     s: Any, broker: Broker, instruments: Sequence[Instrument], scales: dict[str, int], timeframe_ms: int
 ) -> None:
@@ -95,8 +107,7 @@ def load_instrument(
     r["fee_maker"] = rate_units(broker.fee_maker) if m.fee_maker < 0 else m.fee_maker
     r["fee_taker"] = rate_units(broker.fee_taker) if m.fee_taker < 0 else m.fee_taker
     r["fee_instrument"] = _fee_instrument(m, broker, instruments)
-    most = m.margin_tiers[0].leverage if m.margin_tiers else 1000
-    r["leverage"] = min(broker.leverage, most) if m.derivative else 1
+    r["leverage"] = min(broker.leverage, _most_leverage(m)) if m.derivative else 1
     r["price_one"], r["amount_one"], r["money_one"] = (
         10.0**m.price_scale,
         10.0**m.amount_scale,

@@ -160,7 +160,7 @@ class VirtualVenue(Keeper):
 
     def warm(self) -> None:
         """Compile, or load, what orders need, so that the first one does not wait for it; 0.1 s when it was done before."""
-        scratch = Engine(self.feed.instruments[:1], self.broker, {self.feed.instruments[0].quote: 1})
+        scratch = Engine(self.feed.instruments[:1], Broker(), {self.feed.instruments[0].quote: 1})
         scratch.cancel(0, 0)
         if self.feed.granularity == "trades" and not self.live:
             symbol, now = self.feed.instruments[0].symbol, self.now()

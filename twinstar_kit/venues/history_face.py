@@ -95,7 +95,8 @@ class HistoryFace:
                 "quoteValue": coins if m.settle == m.base else worth,
                 "timestamp": liquidation.ts,
                 "datetime": self.iso8601(liquidation.ts),
-            }
+            },
+            self.market(m.symbol),
         )
 
     # -- collateral ---------------------------------------------------------------------------------------

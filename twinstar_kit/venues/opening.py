@@ -35,7 +35,7 @@ BROKER = {
     "latency_order_ms": "how long an order takes to the venue",
     "latency_spread_ms": "how much that varies",
     "seed": "of what is drawn",
-    "leverage": "what contracts begin with",
+    "leverage": "what contracts begin with; where a market offers less, its most",
 }
 """Options that go to `kernel.models.Broker`."""
 OPTIONS = {

@@ -18,6 +18,7 @@ DEPTH_MS = 100
 DEPTH_LEVELS = 100
 MOST_DEPTH_EVENTS = 600  # of one stretch; a longer one is seen more coarsely
 FIRST_UPDATE_ID = 1_000
+FORGOTTEN_MS = 10_000  # without a subscriber, a book is that of the moment it is asked for
 
 _STREAM = re.compile(
     r"(?P<id>[a-z0-9_]+)@(?P<kind>trade|aggTrade|bookTicker|miniTicker|ticker|depth|kline_(?P<interval>\w+))"
@@ -70,10 +71,16 @@ class Events:
         self.market = market
         self._books: dict[str, Book] = {}
         self._best: dict[str, dict[str, Any]] = {}
+        self._followed: dict[str, int] = {}
+        """Until when the changes of a book were published."""
 
     def snapshot(self, instrument: Instrument, now_ms: int) -> tuple[int, Rows, Rows]:
         """The id of the last update that a book holds, its bids and its asks."""
-        book = self._book(instrument.symbol, now_ms)
+        symbol = instrument.symbol
+        book = self._book(symbol, now_ms)
+        if now_ms - self._followed.get(symbol, 0) > FORGOTTEN_MS:
+            # nobody follows its changes, so it has not moved by itself
+            book.change_to(*self.market.feed.book(symbol, now_ms, DEPTH_LEVELS))
         return book.update_id, *book.rows()
 
     def _book(self, symbol: str, now_ms: int) -> Book:
@@ -146,6 +153,7 @@ class Events:
     def _depth(self, family: str, instrument: Instrument, since_ms: int, now_ms: int) -> Iterator[Event]:
         symbol = instrument.symbol
         book = self._book(symbol, since_ms)
+        self._followed[symbol] = now_ms
         steps = -(-(now_ms - since_ms) // (DEPTH_MS * MOST_DEPTH_EVENTS))
         step_ms = DEPTH_MS * max(1, steps)
         first = since_ms // DEPTH_MS * DEPTH_MS + step_ms
