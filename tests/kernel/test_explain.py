@@ -198,7 +198,7 @@ def test_a_liquidation_is_an_order_like_any_other() -> None:
     assert said.numbers["backing"] == 100
     assert said.numbers["profit"] == -180
     assert said.numbers["maintenance_margin"] == D("3.6")
-    assert "liquidated: at 80 100 USDT stood behind it and its profit was -180, in all less than" in str(said)
+    assert "liquidated: 100 USDT stood behind it, its profit at 80 was -180: in all less than" in str(said)
     assert str(stored(d, order)) == str(said)
 
 

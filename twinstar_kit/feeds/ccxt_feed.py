@@ -33,7 +33,7 @@ FIRST_MS, LAST_MS = 1_230_940_800_000, 4_102_444_800_000
 """2009-01-03, before which no coin was traded, and 2100."""
 OVERLAP = 3
 """Bars before the one that is forming that the tail brings, as REST may not have them yet."""
-TRADES_KEPT = 200_000
+TRADES_KEPT = 50_000
 BOOK_MS, TICKERS_MS = 500, 2_000
 """How old an answer about books and tickers may be before the venue is asked again: many may be looking."""
 ANSWER_S = 60.0

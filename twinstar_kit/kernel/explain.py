@@ -328,8 +328,8 @@ class _Teller:
         )
         self.note(mark=self.price(e["last_px"]), backing=backing, profit=profit, maintenance_margin=needed)
         return (
-            f": at {_plain(self.price(e['last_px']))} {_plain(backing)} {self.m.settle} stood behind it and its profit was "
-            f"{_plain(profit)}, in all less than its maintenance margin of {_plain(needed)}"
+            f": {_plain(backing)} {self.m.settle} stood behind it, its profit at {_plain(self.price(e['last_px']))} was "
+            f"{_plain(profit)}: in all less than its maintenance margin of {_plain(needed)}"
         )
 
     def ended(self, life: Events, fills: Events) -> str:
