@@ -35,10 +35,11 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def print_pairs(rows: Mapping[str, Any]) -> None:
+def print_pairs(rows: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> None:
     """Names and values in two columns."""
-    width = max((len(name) for name in rows), default=0)
-    for name, value in rows.items():
+    pairs = list(rows.items()) if isinstance(rows, Mapping) else rows
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
         print(f"{name:<{width}}  {shown(value)}")
 
 

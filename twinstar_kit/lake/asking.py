@@ -164,6 +164,14 @@ def rescale(
     return scaled
 
 
+def ask_trades(source: Source, symbol: str, ours: Instrument, since_ms: int, until_ms: int) -> Rows:
+    """The venue's trades of [since_ms, until_ms) by time and id, in our units."""
+    trades = source.trades(symbol, since_ms, until_ms)
+    trades = trades[(trades[:, 0] >= since_ms) & (trades[:, 0] < until_ms)]
+    trades = trades[np.lexsort((trades[:, 4], trades[:, 0]))]
+    return rescale(trades, listed(source, symbol), ours, prices=slice(1, 2), amounts=slice(2, 3))
+
+
 def listed(source: Source, symbol: str) -> Instrument:
     """The venue's rules for `symbol`; UsageError with the nearest name when it does not list it."""
     instruments = source.instruments()

@@ -18,6 +18,7 @@ from twinstar_kit.lake.provenance import ABSENT, Gap, Provenance
 from twinstar_kit.lake.reading import Plan, chunks, plan
 
 Span = tuple[int, int]
+ANY = 2**62  # more rows than there can be
 
 
 def runs(place: Place, found: Plan) -> Iterator[Span]:
@@ -153,10 +154,21 @@ def asked(place: Place, known: Known, spans: Iterable[Span], source: str, rows: 
 
 def was_asked(place: Place, known: Known, since_ms: int, until_ms: int, source: str) -> list[Span]:
     """The parts of [since_ms, until_ms) that `source` answered with nothing."""
+    return _told(place, known, (since_ms, until_ms), source, most=0)
+
+
+def answered_since(place: Place, known: Known, span: Span, source: str, ts_ms: int) -> list[Span]:
+    """The parts of a span that `source` answered for at `ts_ms` or later, whatever it had."""
+    return _told(place, known, span, source, since_ts_ms=ts_ms)
+
+
+def _told(
+    place: Place, known: Known, span: Span, source: str, *, most: int = ANY, since_ts_ms: int = 0
+) -> list[Span]:
     query = (
-        "SELECT since_ms, until_ms FROM asked WHERE series = ? AND source = ? AND rows = 0"
+        "SELECT since_ms, until_ms FROM asked WHERE series = ? AND source = ? AND rows <= ? AND ts >= ?"
         " AND until_ms > ? AND since_ms < ? ORDER BY since_ms"
     )
     with place.catalog.reading() as db:
-        found = db.execute(query, (known.id, source, since_ms, until_ms)).fetchall()
-    return merge((max(a, since_ms), min(b, until_ms)) for a, b in found)
+        found = db.execute(query, (known.id, source, most, since_ts_ms, *span)).fetchall()
+    return merge((max(a, span[0]), min(b, span[1])) for a, b in found)

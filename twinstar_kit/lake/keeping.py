@@ -34,6 +34,19 @@ class Compacted:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A damaged file that was taken out of the list: what it held, rows in [first_ms, until_ms), and since when."""
+
+    file_id: str
+    path: str
+    part: str
+    first_ms: int
+    until_ms: int
+    rows: int
+    ts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A state of the whole lake that stays readable. `digest` is a hash of its content: the list of file hashes."""
 
@@ -163,7 +176,7 @@ def collect_garbage(place: Place) -> list[str]:
     with place.catalog.writing() as db:  # no file can come into the list meanwhile
         pinned = [int(told) for told in place.readers.live()]
         needed = [version for (version,) in db.execute("SELECT version FROM snapshots")]
-        gone, kept = [], set()
+        gone, aside, kept = [], [], set()
         query = "SELECT n, path, added, removed, quarantined FROM files"
         for n, path, added, removed, quarantined in db.execute(query).fetchall():
             wanted = (
@@ -176,6 +189,9 @@ def collect_garbage(place: Place) -> list[str]:
             elif not quarantined:
                 gone.append(n)
             else:
+                aside.append(path)
+        for path in aside:
+            if path not in kept:  # rows that came again make the file of the same name
                 _move_aside(place, path)
         removed_paths = [path for path in place.files.paths() if path not in kept and _OURS.fullmatch(path)]
         for path in removed_paths:
@@ -198,11 +214,11 @@ def quarantine(place: Place, file_id: str, why: str) -> tuple[Known, int, int]:
             )
         name, path, series, first_ms, last_ms = found[0]
         now = place.clock.milliseconds()
-        version = new_version(db, now, "quarantine")
+        version = new_version(db, now, QUARANTINE)
         db.execute("UPDATE files SET removed = ? WHERE hash = ? AND removed IS NULL", (version, name))
         db.execute("UPDATE files SET quarantined = 1 WHERE hash = ?", (name,))
         body: dict[str, Any] = {"why": why, "file": path, "file_id": name}
-        log.record(db, now, "quarantine", series, first_ms, last_ms + 1, body)
+        log.record(db, now, QUARANTINE, series, first_ms, last_ms + 1, body)
     _move_aside(place, path)
     return by_id[series], first_ms, last_ms
 
@@ -210,6 +226,16 @@ def quarantine(place: Place, file_id: str, why: str) -> tuple[Known, int, int]:
 def _move_aside(place: Place, path: str) -> None:
     if place.files.exists(path):
         place.files.move(path, f"{QUARANTINE}/{path}")
+
+
+def set_aside(place: Place, known: Known) -> list[SetAside]:
+    """The damaged files that left the list of a series, in order of time; those that had been replaced took nothing."""
+    query = (
+        "SELECT hash, path, part, first_ms, last_ms + 1, rows, max(ts) FROM files JOIN versions ON version = removed"
+        " WHERE series = ? AND quarantined AND what = ? GROUP BY hash ORDER BY first_ms, hash"
+    )
+    with place.catalog.reading() as db:
+        return [SetAside(*row) for row in db.execute(query, (known.id, QUARANTINE))]
 
 
 def first_held(place: Place, known: Known) -> int | None:

@@ -16,7 +16,8 @@ from twinstar_kit.lake.certificate import certify
 from twinstar_kit.lake.errors import CorruptFile, LakeError
 from twinstar_kit.lake.heal import HealReport, heal
 from twinstar_kit.lake.keeping import Snapshot
-from twinstar_kit.lake.series import Series
+from twinstar_kit.lake.restore import Restored, restore
+from twinstar_kit.lake.series import Kind, Series
 from twinstar_kit.lake.showing import Sheet, Shown
 from twinstar_kit.lake.verdicts import Verification
 from twinstar_kit.lake.verify import verify
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
 class Maintained(Shown):
     """What a round of maintenance did and found.
 
-    `quarantined` names the damaged files whose bars were fetched anew; `certified` counts the new certificates. `ok`
-    says that the venue answered everything, and that every bar is there or its absence is proven.
+    `quarantined` names the damaged files that were set aside; `restored` tells of the rows of trades, funding rates and
+    book changes that damaged files held: those that came again in this round, and all that are lost. `certified` counts
+    the new certificates. `ok` says that the venue answered everything, that every bar is there or its absence is
+    proven, and that no other row was lost.
     """
 
     quarantined: list[str]
+    restored: list[Restored]
     backfill: BackfillReport
     heal: HealReport
     compacted: int
@@ -48,12 +52,14 @@ class Maintained(Shown):
 
     @property
     def ok(self) -> bool:
-        return self.backfill.ok and self.heal.ok and self.verification.holds
+        whole = not any(part.words for part in self.restored)
+        return whole and self.backfill.ok and self.heal.ok and self.verification.holds
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return {
-            "ok": self.ok, "quarantined": self.quarantined, "backfill": self.backfill.to_dict(),
+            "ok": self.ok, "quarantined": self.quarantined, "restored": [part.to_dict() for part in self.restored],
+            "backfill": self.backfill.to_dict(),
             "heal": self.heal.to_dict(), "compacted": self.compacted, "certified": self.certified,
             "verified": self.verification.to_dict(), "snapshot": self.snapshot.name, "garbage": len(self.garbage),
             "seconds": self.seconds,
@@ -64,10 +70,12 @@ class Maintained(Shown):
         fetched, healed, found = self.backfill, self.heal, self.verification
         missing = healed.to_dict()["missing"]
         cured = sum(healed.total(name) for name in ("again", "from_trades", "healed", "disputed"))
+        back = sum(part.added for part in self.restored)
         proven = healed.total("no_trade") + healed.total("outage")
         failures = [part.error for part in fetched.parts] + [part.error for part in healed.parts]
         return [
-            ("damaged files", f"{len(self.quarantined):,} set aside"),
+            ("damaged files", f"{len(self.quarantined):,} set aside, {back:,} of their rows without a grid came again"),
+            *(("to come" if part.error else "lost", part.words) for part in self.restored if part.words),
             ("backfill", f"{fetched.total('added'):,} bars came, {fetched.total('revised'):,} were revised"),
             ("heal", f"{cured:,} bars filled, {proven:,} proven absent, {missing:,} still missing"),
             ("verify", f"{found.rows:,} rows of {len(found.series):,} series: {'holds' if found.holds else 'see verify'}"),
@@ -98,16 +106,19 @@ def maintain(
 ) -> Maintained:
     """Bring the series of `source` (default: all that the lake holds in `timeframe`) up to date and to a proof.
 
-    Damaged files are set aside and their bars fetched anew; missing bars are asked for up to `until` (now); holes are healed,
-    from `second` too; everything is verified, and what changed gets a certificate; the tail goes into files, old
+    Damaged files are set aside and their rows fetched anew, those of the venue's trades and funding rates too; what
+    cannot be asked for again is said to be lost. Missing bars are asked for up to `until` (now); holes are healed, from `second` too; everything is verified, and what changed gets a certificate; the tail goes into files, old
     files that nobody needs go, and the state gets a snapshot. A second round right after asks nothing and writes
     nothing. One process at a time maintains a lake; LakeError names the one that does.
     """
     begun = time.perf_counter()
+    symbols = None if symbols is None else list(symbols)
     with _alone(lake):
         chosen = _chosen(lake, source, symbols, timeframe, since)
         held = [series for series in chosen if known(lake, series)]
-        quarantined = [damaged for series in held for damaged in set_damaged_aside(lake, series)]
+        beside = _beside(lake, source, symbols)
+        quarantined = [damaged for series in [*held, *beside] for damaged in set_damaged_aside(lake, series)]
+        restored = restore(lake, source, beside, progress=progress)
         names = [series.symbol for series in chosen]
         shared: dict[str, Any] = {"workers": workers, "clock": clock, "progress": progress}
         fetched = backfill(lake, source, names, timeframe, since, until, recheck=recheck, **shared)
@@ -116,9 +127,9 @@ def maintain(
             lake, source, [series.symbol for series in held], timeframe, since, until, second=second, **shared
         )
         compacted = lake.compact().rows
-        verification = verify(lake, held, advance=progress)
+        verification = verify(lake, [*held, *beside], advance=progress)
         return Maintained(
-            quarantined, fetched, healed, compacted, verification, len(certify(lake, verification)),
+            quarantined, restored, fetched, healed, compacted, verification, len(certify(lake, verification)),
             lake.snapshot(), lake.collect_garbage(), time.perf_counter() - begun,
         )  # fmt: skip
 
@@ -155,6 +166,18 @@ def _chosen(
             f"the lake holds no {timeframe} bars of {source.name} yet; name symbols, and since when they are wanted"
         )
     return chosen
+
+
+def _beside(lake: Lake, source: Source, symbols: Iterable[str] | None) -> list[Series]:
+    """What the lake has of the venue, or of the named symbols there, besides bars."""
+    named = None if symbols is None else set(symbols)
+    return [
+        info.series
+        for info in lake.series()
+        if info.series.exchange == source.name
+        and info.series.kind is not Kind.BARS
+        and (named is None or info.series.symbol in named)
+    ]
 
 
 def set_damaged_aside(lake: Lake, series: Series) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinstar_kit.feeds.source import GaveUp, SourceError
 from twinstar_kit.kernel.errors import UsageError
-from twinstar_kit.lake.asking import Asker, Rows, listed, rescale
+from twinstar_kit.lake.asking import Asker, Rows, ask_trades, rescale
 from twinstar_kit.lake.planner import Interval, common, holes, length, plan, without
 from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.series import Kind, Series
@@ -204,11 +204,7 @@ def _held_trades(p: Patient, since_ms: int, until_ms: int) -> Rows:
 
 def _asked_trades(p: Patient, since_ms: int, until_ms: int) -> Rows:
     p.part.requests += 1
-    trades = p.source.trades(p.series.symbol, since_ms, until_ms)
-    trades = trades[(trades[:, 0] >= since_ms) & (trades[:, 0] < until_ms)]
-    trades = trades[np.lexsort((trades[:, 4], trades[:, 0]))]
-    theirs = listed(p.source, p.series.symbol)
-    return rescale(trades, theirs, p.instrument, prices=slice(1, 2), amounts=slice(2, 3))
+    return ask_trades(p.source, p.series.symbol, p.instrument, since_ms, until_ms)
 
 
 def borrow(p: Patient) -> None:

@@ -16,7 +16,7 @@ from twinstar_kit.lake import holes, keeping, log, reading, writing
 from twinstar_kit.lake.catalog import Catalog, Known
 from twinstar_kit.lake.errors import NoSuchSeries
 from twinstar_kit.lake.files import Files, LocalFiles, open_files
-from twinstar_kit.lake.keeping import Compacted, Snapshot
+from twinstar_kit.lake.keeping import Compacted, SetAside, Snapshot
 from twinstar_kit.lake.leases import Leases
 from twinstar_kit.lake.place import Place
 from twinstar_kit.lake.provenance import Gap, Provenance
@@ -192,6 +192,12 @@ class Lake:
         """Parts of [since_ms, until_ms) that `source` answered with nothing."""
         return holes.was_asked(self._place, self._known(series), since_ms, until_ms, source)
 
+    def answered_since(
+        self, series: Series, since_ms: int, until_ms: int, source: str, ts_ms: int
+    ) -> list[tuple[int, int]]:
+        """Parts of [since_ms, until_ms) that `source` answered for at `ts_ms` or later, whatever it had."""
+        return holes.answered_since(self._place, self._known(series), (since_ms, until_ms), source, ts_ms)
+
     # --- reading
 
     def read(
@@ -287,6 +293,10 @@ class Lake:
         if known.series.kind is not Kind.BARS:
             return [Gap(first_ms, last_ms + 1, 0)]
         return holes.missing(self._place, known, first_ms, last_ms + 1)
+
+    def set_aside(self, series: Series) -> list[SetAside]:
+        """The files that were taken out of the list as damaged, whether or not their rows came again since."""
+        return keeping.set_aside(self._place, self._known(series))
 
     def log(self, series: Series | None = None, since_ms: int | None = None) -> list[dict[str, Any]]:
         """Every revision, repair, quarantine and proof, the oldest first; LakeDamaged when the chain is broken."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from twinstar_kit.lake.checks import (
     not_run,
 )
 from twinstar_kit.lake.errors import CorruptFile
+from twinstar_kit.lake.lost import Lost, lost
 from twinstar_kit.lake.planner import Interval, common
 from twinstar_kit.lake.provenance import Provenance
 from twinstar_kit.lake.reading import Chunk, Reading
@@ -59,7 +60,10 @@ def verify(
     held = lake.series()
     known_venue(held, against)
     wanted = {series} if isinstance(series, Series) else None if series is None else set(series)
-    chosen = [info for info in held if (info.rows if wanted is None else info.series in wanted)]
+    chosen = [
+        info for info in held
+        if (info.rows or lost(lake, info.series) if wanted is None else info.series in wanted)
+    ]  # fmt: skip
     unknown = sorted(wanted - {info.series for info in chosen}) if wanted else []
     for one in unknown:
         lake.info(one)  # raises, and names what there is
@@ -96,10 +100,12 @@ class Exam:
     def __init__(self, lake: Lake, info: SeriesInfo, since_ms: int | None, until_ms: int | None) -> None:
         self.lake, self.info, self.quick = lake, info, False
         self.parts: dict[str, tuple[str | None, bool]] = {}
-        first, last = (info.first_ms, info.last_ms) if info.last_ms is not None else (0, -1)
-        assert first is not None
-        assert last is not None
-        self.first_ms, self.end_ms = first, last + 1
+        self.lost = lost(lake, info.series)
+        spans = [(one.file.first_ms, one.file.until_ms) for one in self.lost]
+        if info.first_ms is not None and info.last_ms is not None:
+            spans.append((info.first_ms, info.last_ms + 1))
+        first = self.first_ms = min((begin for begin, _ in spans), default=0)
+        self.end_ms = max((end for _, end in spans), default=0)
         self.since_ms = first if since_ms is None else since_ms
         self.until_ms = self.end_ms if until_ms is None else until_ms
         if self.until_ms < self.since_ms:
@@ -121,9 +127,9 @@ class Exam:
     def months(self) -> Iterator[MonthVerdict]:
         """One verdict after another."""
         before = None
-        for piece in self.pieces(None):
+        for piece in self._with_lost(self.pieces(None)):
             since, until = self._span(piece.month)
-            checks = [_files(piece)]
+            checks = [_files(piece, [one for one in self.lost if one.file.part == piece.month])]
             rows = sum(len(chunk) for chunk in piece.chunks)
             if piece.chunks:
                 table = np.concatenate([chunk.rows for chunk in piece.chunks])
@@ -138,6 +144,16 @@ class Exam:
                 piece.month, since, until, rows, tuple(checks), (), (), wrong, _origins(piece.chunks),
                 self._content(piece), self._whole(piece.month, since, until),
             )  # fmt: skip
+
+    def _with_lost(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The pieces, and one for each month or day of which a damaged file left nothing."""
+        waiting = sorted({one.file.part for one in self.lost if one.touches(self.since_ms, self.until_ms)})
+        for piece in pieces:
+            while waiting and waiting[0] < piece.month:
+                yield Piece(waiting.pop(0), [])
+            waiting = [part for part in waiting if part != piece.month]
+            yield piece
+        yield from (Piece(part, []) for part in waiting)
 
     def pieces(self, columns: tuple[str, ...] | None) -> Iterator[Piece]:
         """What was read, month by month (day by day where files are daily); a corrupt file is skipped and told."""
@@ -277,9 +293,12 @@ def _units(chunks: list[Chunk]) -> Columns:
     )
 
 
-def _files(piece: Piece) -> Check:
-    broken = piece.broken
-    return found("files", Status.VIOLATED, int(broken is not None), (), str(broken) if broken else "")
+def _files(piece: Piece, gone: Sequence[Lost] = ()) -> Check:
+    if piece.broken is not None:
+        return found("files", Status.VIOLATED, 1, (), str(piece.broken))
+    words = "; ".join(one.words() for one in gone)
+    first = (one.file.first_ms for one in gone)
+    return found("files", Status.INCOMPLETE, sum(one.rows for one in gone), first, words)
 
 
 def _marks(chunks: list[Chunk]) -> Marks:

@@ -13,6 +13,7 @@ from twinstar_kit.feeds.resample import ceil_time, floor_time
 from twinstar_kit.kernel.errors import UsageError
 from twinstar_kit.lake.checks import DAY_MS, Check, Status, found, not_run
 from twinstar_kit.lake.errors import CorruptFile
+from twinstar_kit.lake.lost import lost
 from twinstar_kit.lake.series import Kind, Series, month_of
 from twinstar_kit.lake.truth import (
     FIELDS,
@@ -125,15 +126,16 @@ class Witnesses:
         assert known_first is not None
         assert known_last is not None
         results = []
+        torn = lost(self.lake, self.trades.series)
         for day in range(floor_time(first_ms, DAY_MS), until_ms, DAY_MS):
             if day > known_last or day + DAY_MS <= known_first:
                 continue
             trades = self._rows(self.trades, day, day + DAY_MS)
             part = rows[slice(*np.searchsorted(rows[:, 0], (day, day + DAY_MS)))]
-            if len(trades):
+            if len(trades) and not any(one.touches(day, day + DAY_MS) for one in torn):
                 step = self.info.series.timeframe_ms
                 results.append(against_trades(part, trades, step, (known_first, known_last)))
-            else:  # a day without any trade was not collected
+            else:  # a day without any trade was not collected; one that lost some proves nothing
                 results.append(Comparison(0, len(part), (), dict.fromkeys(FIELDS, 0)))
         return _together(results).to_check("trades", "bars made of trades")
 

@@ -180,7 +180,7 @@ def maintain(
     if json:
         print_json(done.to_dict())
     else:
-        print_pairs(dict(done.steps()))
+        print_pairs(done.steps())
     if not done.ok:
         raise typer.Exit(NOT_WHOLE)
 
