@@ -74,25 +74,19 @@ def test_every_model_and_market_is_the_same_without_numba(seeds: range) -> None:
     assert interpreted(code) == [world_run(seed, 200) for seed in seeds]
 
 
+# what starts processes of its own, or needs numba or a library's compiled code, is left out
+APART = {Path(__file__).name, "test_vectorbt.py", "test_known_answer.py"}
+SCENARIOS = [str(path) for path in sorted(HERE.glob("test_*.py")) if path.name not in APART]
+PARTS = 4
+
+
 @pytest.mark.slow
-def test_every_scenario_holds_without_numba() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_scenario_holds_without_numba(part: int) -> None:
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not slow",
-        "-W",
-        "ignore::RuntimeWarning",
-    ]
-    # what starts processes of its own, or needs numba or a library's compiled code, is left out
-    apart = {Path(__file__).name, "test_vectorbt.py", "test_known_answer.py"}
-    files = [str(path) for path in sorted(HERE.glob("test_*.py")) if path.name not in apart]
+    options = ("-q", "-p", "no:cacheprovider", "-m", "not slow", "-W", "ignore::RuntimeWarning")
+    command = [sys.executable, "-m", "pytest", *options, *SCENARIOS[part::PARTS]]
     run = subprocess.run(
-        [*command, *files], env=env, capture_output=True, text=True, check=False, cwd=HERE.parent.parent
+        command, env=env, capture_output=True, text=True, check=False, cwd=HERE.parent.parent
     )
     assert run.returncode == 0, run.stdout[-3000:]
