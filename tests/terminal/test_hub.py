@@ -13,7 +13,7 @@ from terminal.venue_backend import HeldClock, VenueBackend
 from twinstar_kit.feeds.base import Feed
 from twinstar_kit.kernel.orders import OrdType, Side
 from twinstar_kit.terminal.commands import carry_out
-from twinstar_kit.terminal.hub import MOST_LIVE_BARS, Hub
+from twinstar_kit.terminal.hub import MOST_LIVE_BARS, PATIENCE_ROUNDS, Hub
 from twinstar_kit.venues.blotter import OrderRequest
 
 MINUTE_MS = 60_000
@@ -45,6 +45,28 @@ def test_the_first_message_holds_everything(hub: Inboxed):
     assert message["book"]["bids"][0][0] < message["book"]["asks"][0][0]
     assert message["account"]["balance"] == 10_000
     assert message["bars"]["rows"][-1][0] == hub.backend.now_ms() // MINUTE_MS
+
+
+def test_a_message_that_was_lost_is_said_anew_and_seldomer_each_time(hub: Inboxed, clock: HeldClock):
+    tab, told = hub.open()
+    tab.select("BTC/USDT")
+    hub.round()
+    tab.acknowledge(tab.sequence)
+    clock.advance(5 * MINUTE_MS)
+    rounds = []
+    for number in range(4 * PATIENCE_ROUNDS):
+        before = len(told)
+        hub.round()
+        rounds += [number] * (len(told) - before)
+    assert rounds == [0, PATIENCE_ROUNDS, 3 * PATIENCE_ROUNDS]
+    first, again = told[1], told[2]
+    for part in ("book", "account", "bars", "tickers"):
+        assert again[part] == first.get(part, again[part])
+    assert len(again["bars"]["rows"]) == len(first["bars"]["rows"]) >= 5
+    tab.acknowledge(tab.sequence)
+    clock.advance(MINUTE_MS)
+    hub.round()
+    assert len(told) == 5
 
 
 def test_nothing_more_is_sent_before_the_page_has_taken_it_in(hub: Inboxed, clock: HeldClock):

@@ -22,6 +22,7 @@ from twinstar_kit.terminal.wire import MINUTE_MS, base_step
 
 PERIOD_S = 0.2
 HEARTBEAT_ROUNDS = 5  # a page hears something at least once a second
+PATIENCE_ROUNDS = 50  # ten seconds without an answer: a message was lost, or the page sleeps
 MOST_LIVE_BARS = 500
 MOST_POINTS = 2_000
 
@@ -37,7 +38,9 @@ class Tab:
         self.since_ms = 0
         self.sequence = 0
         self.ready = False
+        self.silent_rounds, self.patience = 0, PATIENCE_ROUNDS
         self.told: dict[str, Any] = {}
+        self.acknowledged_ms = 0
         self.equity_told: Any = None
 
     def select(self, symbol: str, known_minute: float = 0) -> None:
@@ -48,6 +51,7 @@ class Tab:
         step_ms = self.hub.step_ms
         now = self.hub.backend.now_ms() // step_ms * step_ms
         self.since_ms = (int(known_minute) * MINUTE_MS if known_minute else now) - step_ms
+        self.acknowledged_ms = self.since_ms
         self.told.pop("market", None)
         self.ready = True
         self.hub.wake.set()
@@ -56,6 +60,21 @@ class Tab:
         """The page has taken in message `sequence`."""
         if sequence == self.sequence:
             self.ready = True
+            self.silent_rounds, self.patience = 0, PATIENCE_ROUNDS
+            self.acknowledged_ms = self.since_ms
+
+    def wants_news(self) -> bool:
+        """Whether the page is ready, or so long silent that its last message must be taken for lost: then it is told all anew."""
+        if self.ready or not self.sequence:
+            return self.ready
+        self.silent_rounds += 1
+        if self.silent_rounds < self.patience:
+            return False
+        # twice as long each time: what sleeps in the background gets no heap of messages
+        self.silent_rounds, self.patience = 0, 2 * self.patience
+        self.told.clear()
+        self.since_ms = self.acknowledged_ms or self.since_ms
+        return True
 
     def close(self) -> None:
         """The page is gone."""
@@ -247,7 +266,7 @@ class Hub:
     def round(self) -> None:
         """Read the session once and tell every page that is ready what is new."""
         self.rounds += 1
-        tabs = [tab for tab in list(self.tabs) if tab.ready]
+        tabs = [tab for tab in list(self.tabs) if tab.wants_news()]
         if not tabs:
             return
         version = self.backend.refresh()

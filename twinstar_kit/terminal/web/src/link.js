@@ -5,6 +5,9 @@
 
 const SILENT_MS = 5000;
 const RETRY_MS = 2000;
+const ANSWER_MS = 20_000;
+const NO_ANSWER =
+  "No answer has come; it may have been done all the same: look at orders and fills before you try again.";
 const TICKER_FIELDS = ["last", "open", "high", "low", "volume", "turnover"];
 
 export class Link {
@@ -57,6 +60,7 @@ export class Link {
     return new Promise((resolve) => {
       this.waiting.set(id, resolve);
       this.send({ ...message, command_id: id });
+      setTimeout(() => this.waiting.delete(id) && resolve({ ok: false, text: NO_ANSWER }), ANSWER_MS);
     });
   }
 
