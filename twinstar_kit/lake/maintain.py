@@ -71,10 +71,11 @@ class Maintained(Shown):
         missing = healed.to_dict()["missing"]
         cured = sum(healed.total(name) for name in ("again", "from_trades", "healed", "disputed"))
         back = sum(part.added for part in self.restored)
+        again = f", {back:,} of their trades and funding rates came again" if self.restored else ""
         proven = healed.total("no_trade") + healed.total("outage")
         failures = [part.error for part in fetched.parts] + [part.error for part in healed.parts]
         return [
-            ("damaged files", f"{len(self.quarantined):,} set aside, {back:,} of their rows without a grid came again"),
+            ("damaged files", f"{len(self.quarantined):,} set aside{again}"),
             *(("to come" if part.error else "lost", part.words) for part in self.restored if part.words),
             ("backfill", f"{fetched.total('added'):,} bars came, {fetched.total('revised'):,} were revised"),
             ("heal", f"{cured:,} bars filled, {proven:,} proven absent, {missing:,} still missing"),
