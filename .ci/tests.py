@@ -13,6 +13,7 @@ FLOORS = {"twinstar_kit/": 75.0, "twinstar_kit/kernel/": 90.0, "twinstar_kit/jou
 
 
 COVERED = ("--cov", "--cov-append", "--cov-report=")
+TWO_WORKERS = ("-n", "2", "--dist", "worksteal")
 
 
 def run(title: str, *arguments: str, **environment: str) -> None:
@@ -60,7 +61,9 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT).returncode
     subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
-    run("tests", "-n", "2", "--dist", "worksteal", *COVERED)
+    run("tests", *TWO_WORKERS, "--ignore=tests/strategy", *COVERED)
+    # a tracer makes compiling three times as slow, and these tests do little else
+    run("strategies and their compiler", "tests/strategy", *TWO_WORKERS)
     if any((ROOT / "notebooks").glob("*.ipynb")):
         # without coverage: nbval would start it in each kernel a second time, and wait for ever
         run(
