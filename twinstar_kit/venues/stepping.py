@@ -258,21 +258,24 @@ class Stepper:
         n = len(inputs)
         if n == 0:
             return
-        rows = stream_rows(inputs)
-        books = np.append(np.flatnonzero(inputs["kind"] == InputKind.BOOK), n)
+        rows, kinds = stream_rows(inputs), inputs["kind"]
+        books = np.append(np.flatnonzero(kinds == InputKind.BOOK), n)
+        passing = (kinds == InputKind.TRADE) | (kinds == InputKind.BAR)
         i, met, cut, events = 0, [], 0, []
         while i < n:
-            if inputs["kind"][i] == InputKind.BOOK:
+            if kinds[i] == InputKind.BOOK:
                 end = i + int(inputs["v"][i, 3])
                 self.show_book(inputs[i:end])
                 met.append(inputs[i:end])
             else:
                 stop = int(books[np.searchsorted(books, i)])
-                concerned = self.concerned()
+                concerned = self.concerned() if passing[i:stop].any() else None
                 end = self.engine.act(Op.STREAM, ts=i, rows=rows[:stop])
                 part = inputs[i:end]
-                passing = (part["kind"] == InputKind.TRADE) | (part["kind"] == InputKind.BAR)
-                met.append(part[concerned[part["instrument"]] | ~passing])
+                # what passes an instrument without orders and positions was not met
+                met.append(
+                    part if concerned is None else part[concerned[part["instrument"]] | ~passing[i:end]]
+                )
             i = end
             made = self.engine.drain()
             if len(made) and not recorded:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from twinstar_kit.kernel.instruments import Kind
+import ccxt
+
+from twinstar_kit.kernel.instruments import Instrument, Kind
 from twinstar_kit.kernel.money import from_units
 from twinstar_kit.kernel.orders import OrdType, Reason, TriggerBy
 from twinstar_kit.venues.blotter import VenueFill, VenueOrder
@@ -22,15 +26,28 @@ def decimal(fraction: Fraction) -> Decimal:
     return Decimal(fraction.numerator) / Decimal(fraction.denominator)
 
 
-def average_of(order: VenueOrder, worth: Fraction) -> Decimal:
-    """The average price of an order whose fills are worth `worth`."""
+def worth_of(fills: Iterable[VenueFill], m: Instrument) -> Decimal:
+    """What fills of one market were worth."""
+    if m.kind is Kind.INVERSE or m.contract_size != 1:
+        return decimal(sum((f.value for f in fills), Fraction(0)))
+    return from_units(sum(f.last_px * f.last_qty for f in fills), m.price_scale + m.amount_scale)
+
+
+def average_of(order: VenueOrder) -> Decimal:
+    """The average price of an order that has fills."""
     m = order.instrument
-    qty = Fraction(order.cum_qty)
     if m.kind is Kind.INVERSE:
-        return (
-            decimal(qty * m.contract_size / worth).quantize(Decimal(1).scaleb(-m.price_scale - 8)).normalize()
-        )
-    return decimal(worth * 10**m.amount_scale / qty / m.contract_size)
+        worth = sum((f.value for f in order.fills), Fraction(0))
+        price = decimal(Fraction(order.cum_qty) * m.contract_size / worth)
+        return price.quantize(Decimal(1).scaleb(-m.price_scale - 8)).normalize()
+    worth_units = sum(f.last_px * f.last_qty for f in order.fills)
+    return Decimal(worth_units) / Decimal(order.cum_qty * 10**m.price_scale)
+
+
+@lru_cache(1_024)
+def iso8601(ts: int) -> str:
+    """A time as ccxt writes it; an order and its fills often share one."""
+    return str(ccxt.Exchange.iso8601(ts))
 
 
 class Structures:
@@ -42,7 +59,6 @@ class Structures:
         """An order structure."""
         m, request = order.instrument, order.request
         filled = from_units(order.cum_qty, m.amount_scale)
-        worth = sum((f.value for f in order.fills), Fraction(0))
         fees = [
             {"cost": float(from_units(paid, self.venue.blotter.scales[asset])), "currency": asset}
             for asset, paid in order.fees().items()
@@ -55,7 +71,7 @@ class Structures:
                 "id": str(order.order_id),
                 "clientOrderId": order.client_order_id or None,
                 "timestamp": order.ts,
-                "datetime": self.iso8601(order.ts),
+                "datetime": iso8601(order.ts),
                 "lastTradeTimestamp": order.fills[-1].ts if order.fills else None,
                 "lastUpdateTimestamp": order.updated,
                 "symbol": m.symbol,
@@ -72,8 +88,8 @@ class Structures:
                 "amount": plain(from_units(order.order_qty, m.amount_scale)),
                 "filled": plain(filled),
                 "remaining": plain(from_units(order.order_qty, m.amount_scale) - filled),
-                "cost": plain(decimal(worth)),
-                "average": plain(average_of(order, worth)) if order.fills else None,
+                "cost": plain(worth_of(order.fills, m)),
+                "average": plain(average_of(order)) if order.fills else None,
                 "status": order.status,
                 "fee": dict(fees[0]) if len(fees) == 1 else None,
                 "fees": fees,
@@ -122,7 +138,7 @@ class Structures:
             {
                 "id": str(trade.fill_id),
                 "timestamp": trade.ts,
-                "datetime": self.iso8601(trade.ts),
+                "datetime": iso8601(trade.ts),
                 "symbol": m.symbol,
                 "order": str(trade.order_id),
                 "type": "limit" if order.ord_type in LIMITS else "market",
@@ -130,7 +146,7 @@ class Structures:
                 "takerOrMaker": "maker" if trade.maker else "taker",
                 "price": plain(from_units(trade.last_px, m.price_scale)),
                 "amount": plain(from_units(trade.last_qty, m.amount_scale)),
-                "cost": plain(decimal(trade.value)),
+                "cost": plain(worth_of((trade,), m)),
                 "fee": {
                     "cost": plain(from_units(trade.fee, self.venue.blotter.scales[trade.fee_asset])), "currency": trade.fee_asset,
                 },
