@@ -107,8 +107,7 @@ def _page(port: int, bars: int) -> tuple[float, Any]:
 
 
 def _exchange(port: int, **config: Any) -> Any:
-    from twinstar_kit.cli.data.venue import Loopback
-    from twinstar_kit.testing.local_venue import local_binance
+    from twinstar_kit.feeds.ccxt_endpoint import Loopback, local_binance
 
     return local_binance(Loopback(port), **config)
 
