@@ -105,6 +105,18 @@ def test_no_trade_counts_twice_and_none_is_missed():
     assert filled == [0.05, 0.15, 0.15, 0.15, 0.15]
 
 
+def test_trades_of_one_instant_all_count_whatever_their_ids_are():
+    feed = Heard()
+    ex = opened(feed)
+    order = ex.create_order(SYMBOL, "limit", "buy", 0.2, rests(ex)["price"] + 1)
+    feed.tell((1, order["price"] - 0.5), amount=0.1)
+    later(feed, ex, 2)
+    feed.tell((1, order["price"] - 0.5), amount=0.1)
+    feed.told[SYMBOL]["id"][1] = 0
+    later(feed, ex, 1)
+    assert ex.fetch_order(order["id"])["filled"] == 0.2
+
+
 def test_a_change_of_an_order_is_new_to_what_was_made_before_it():
     feed = Heard()
     ex = opened(feed)

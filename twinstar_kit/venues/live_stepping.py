@@ -13,7 +13,7 @@ import structlog
 
 from twinstar_kit.feeds.resample import floor_time
 from twinstar_kit.feeds.source import SourceError
-from twinstar_kit.journal.inputs import InputKind, input_t, record
+from twinstar_kit.journal.inputs import InputKind, record
 from twinstar_kit.kernel.engine import Engine
 from twinstar_kit.kernel.stream import MADE
 from twinstar_kit.venues.market_data import (
@@ -23,6 +23,7 @@ from twinstar_kit.venues.market_data import (
     bar_records,
     in_order,
     quote_record,
+    records_of,
 )
 from twinstar_kit.venues.stepping import Commit, Stepper
 
@@ -45,7 +46,7 @@ class LiveStepper(Stepper):
     def __init__(self, engine: Engine, feed: LiveMarketData, timeframe_ms: int) -> None:
         super().__init__(engine, feed, timeframe_ms)
         self._cursors: dict[int, int] = {}
-        self._last: dict[int, tuple[int, int]] = {}
+        self._seams: dict[int, tuple[int, int]] = {}
 
     def step(self, since: int, until: int, commit: Commit) -> None:
         """Let what was heard up to now count at its time, or at `since` when that has passed."""
@@ -56,9 +57,10 @@ class LiveStepper(Stepper):
             trades, self._cursors[j] = self.feed.heard(instrument.symbol, self._cursors.get(j, 0))
             if not concerned[j]:
                 continue
+            trades = self._new(j, trades)
             if not awake:
                 trades = trades[trades["ts"] >= since]
-                first = min(since, self._last.get(j, (since, 0))[0])
+                first = min(since, self._seams.get(j, (since, 0))[0])
                 parts += self._missed(j, first, int(trades["ts"][0]) if len(trades) else until, since)
             parts.append(self._records(j, trades, since, until))
             if self._watches_quotes(j):
@@ -71,25 +73,24 @@ class LiveStepper(Stepper):
             self.meet(in_order(parts), commit)
 
     def _records(self, j: int, trades: Records, since: int, until: int) -> Records:
-        """Trades as inputs; each once, should the venue's history and its stream both have told it."""
-        ts, number = self._last.get(j, (0, 0))
-        trades = trades[(trades["ts"] > ts) | ((trades["ts"] == ts) & (trades["id"] > number))]
-        inputs = np.zeros(len(trades), input_t)
-        if len(trades):
-            self._last[j] = int(trades["ts"][-1]), int(trades["id"][-1])
-            inputs["kind"], inputs["instrument"] = InputKind.TRADE, j
-            # never back in time: what is heard of late counts now
-            inputs["ts"] = np.clip(trades["ts"], since, until - 1)
-            for column, name in enumerate(("price", "amount", "side", "id", "ts")):
-                inputs["v"][:, column] = trades[name]
+        """Trades as inputs that say when they were made, and count now if they were heard of late: time never goes back."""
+        inputs = records_of(j, trades)
+        inputs["v"][:, MADE] = trades["ts"]
+        inputs["ts"] = np.clip(trades["ts"], since, until - 1)
         return inputs
+
+    def _new(self, j: int, trades: Records) -> Records:
+        """Those beyond what was told before the stream began, which tells each once but may begin earlier."""
+        ts, number = self._seams.get(j, (0, 0))
+        new: Records = trades[(trades["ts"] > ts) | ((trades["ts"] == ts) & (trades["id"] > number))]
+        return new
 
     def remember(self, inputs: Records) -> None:
         """Note from recorded data which trades were met."""
         trades = inputs[inputs["kind"] == InputKind.TRADE]
         for j in np.unique(trades["instrument"]).tolist():
             latest = trades["v"][trades["instrument"] == j][-1]
-            self._last[j] = int(latest[MADE]), int(latest[MADE - 1])
+            self._seams[j] = int(latest[MADE]), int(latest[MADE - 1])
 
     def _missed(self, j: int, since: int, until: int, now: int) -> list[Records]:
         """What was traded in [since, until), while nobody listened, as the venue tells it: trades, after a longer time bars."""
@@ -98,7 +99,10 @@ class LiveStepper(Stepper):
             if until - since > TRADES_MISSED_MS:
                 seam = floor_time(until, MINUTE_MS)
                 parts.append(bar_records(self.feed, j, now, seam, MINUTE_MS))
-            parts.append(self._records(j, self.feed.trades(symbol, seam, until), now, until))
+            trades = self._new(j, self.feed.trades(symbol, seam, until))
+            if len(trades):
+                self._seams[j] = int(trades["ts"][-1]), int(trades["id"][-1])
+            parts.append(self._records(j, trades, now, until))
         except SourceError as error:
             log.warning("open orders did not meet what was traded meanwhile", symbol=symbol, why=str(error))
         return parts

@@ -121,7 +121,11 @@ def last_key(inputs: Records) -> tuple[int, int, int, int] | None:
 
 def trade_records(feed: MarketData, j: int, since: int, until: int) -> Records:
     """The trades of instrument `j` in [since, until)."""
-    trades = feed.trades(feed.instruments[j].symbol, since, until)
+    return records_of(j, feed.trades(feed.instruments[j].symbol, since, until))
+
+
+def records_of(j: int, trades: Records) -> Records:
+    """Trades of instrument `j` (`feeds.base.trade_t`) as records."""
     inputs = np.zeros(len(trades), input_t)
     inputs["kind"], inputs["instrument"], inputs["ts"] = InputKind.TRADE, j, trades["ts"]
     for column, name in enumerate(("price", "amount", "side", "id")):
