@@ -206,6 +206,9 @@ def test_now_cannot_be_moved_and_contracts_are_left_alone():
     for option in ({"clock": "manual"}, {"start": "2025-01-01"}, {"speed": 2}):
         with pytest.raises(ccxt.BadRequest, match="in real time: leave out"):
             opened(feed, **option)
+    for where in ("simulated", feed):
+        with pytest.raises(ccxt.BadRequest, match="leave out the option 'symbols'"):
+            VirtualExchange({"options": {"feed": where, "symbols": [SYMBOL]}})
     feed.instruments = SimulatedMarket(3).instruments
     with pytest.raises(ccxt.BadRequest, match=r"BTC/USDT:USDT: marks and funding .* choose a spot market"):
         opened(feed).create_order("BTC/USDT:USDT", "market", "buy", 0.01)

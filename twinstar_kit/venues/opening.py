@@ -80,6 +80,10 @@ def check_options(options: Mapping[str, Any]) -> None:
 def open_feed(options: Mapping[str, Any]) -> Any:
     """The feed that the options name, or the object that they hold."""
     feed = options.get("feed")
+    if options.get("symbols") is not None and not str(feed).startswith("ccxt:"):
+        raise UsageError(
+            "symbols are chosen of a real venue (feed='ccxt:EXCHANGE'); leave out the option 'symbols'"
+        )
     if feed is None or isinstance(feed, str):
         rules = {"symbols": options["symbols"]} if options.get("symbols") is not None else {}
         return feed_of(feed or "simulated", **rules)
